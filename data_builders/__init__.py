@@ -1,1 +1,1 @@
-"""data_builders."""
+"""One file or folder per source of edits; each builds an `EditStream`."""

@@ -1,1 +1,1 @@
-"""leaderboards."""
+"""The published shape of a result, its report and its page."""

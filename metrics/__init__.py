@@ -1,1 +1,1 @@
-"""metrics."""
+"""Pure functions on arrays and tables: no torch, no files."""

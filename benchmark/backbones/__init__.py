@@ -1,1 +1,1 @@
-"""benchmark/backbones."""
+"""One file per family of vision-language models; `emblem` holds the one that is shipped."""

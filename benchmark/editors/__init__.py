@@ -1,1 +1,1 @@
-"""benchmark/editors."""
+"""One file or small folder per editing method; `liveedit` is the reference."""

@@ -1,1 +1,1 @@
-"""data_builders/emblems."""
+"""Emblems, the default dataset: a generated world of drawings whose attributes have invented meanings."""

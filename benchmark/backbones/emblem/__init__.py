@@ -1,1 +1,1 @@
-"""benchmark/backbones/emblem."""
+"""The shipped backbone: a small LLaVA trained from scratch on Emblems, with tokenizer and processor."""
