@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -316,7 +317,7 @@ def _check_interval(interval: tuple[float, float] | None) -> None:
 
 
 def _check_increasing(values: list[int], what: str) -> None:
-    if any(after <= before for before, after in zip(values, values[1:], strict=False)):
+    if any(after <= before for before, after in pairwise(values)):
         raise ValueError(f"the {what} must increase, not {values}")
 
 
