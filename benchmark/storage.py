@@ -1,0 +1,239 @@
+"""A stream on disk: a Hugging Face `datasets` dataset with the picture bytes inside.
+
+The folder holds what `datasets.load_from_disk` opens, and `stream.json`, which says where the stream
+comes from. One row is one edit; its probes are a list of structs. Every picture stands as an `Image`
+feature (the bytes of its file, or a PNG of a generated one) beside the sha256 it is known by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast, overload, runtime_checkable
+
+from ..errors import BenchError
+from .edits import Edit, EditStream, Facts, Picture, Probe, Source, canonical_json
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SCHEMA_VERSION = "1"
+_CARD = "stream.json"
+
+
+@runtime_checkable
+class HasBytes(Protocol):
+    """An opener of pictures that knows the encoded bytes (a file's, for one): they are stored as they are."""
+
+    def encoded(self) -> bytes:
+        """The bytes of the picture file."""
+        ...
+
+
+def save_stream(stream: EditStream, path: Path) -> None:
+    """Store `stream` in the new or empty folder `path`; nothing is left there when it fails.
+
+    Raises:
+        BenchError: `path` holds something already, or cannot be written.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise BenchError(f"{path} exists and is not empty; give a new folder for the stream")
+    partial = path.absolute().with_name(f".{path.absolute().name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        _write(stream, partial)
+        partial.rename(path)
+    except OSError as error:
+        raise BenchError(
+            f"cannot store the stream in {path}: {error.strerror or error}; mend that and repeat"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def load_stream(path: Path) -> EditStream:
+    """Open what `save_stream` stored. Rows, and the pictures in them, are read when asked for.
+
+    Raises:
+        BenchError: `path` holds no stream, or a damaged one. A row or picture that does not have the
+            digest stored with it says so when it is read.
+    """
+    if not (path / _CARD).is_file():
+        raise BenchError(f"{path} holds no stream ({_CARD} is missing); give a folder written by EditStream.save")
+    import datasets
+
+    try:
+        card = json.loads((path / _CARD).read_text(encoding="utf-8"))
+        if card["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"its schema is {card['schema_version']!r}, this release reads {SCHEMA_VERSION!r}")
+        source = Source(**card["source"])
+        dataset = cast(Any, datasets).Dataset.load_from_disk(str(path))
+        rows = _Rows(dataset.with_format("arrow"), path)
+        if len(rows) != card["edits"]:
+            raise ValueError(f"it has {len(rows)} rows and should have {card['edits']}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{path} holds a damaged stream ({error}); build or copy it again") from error
+    return EditStream(rows, source)
+
+
+def _write(stream: EditStream, folder: Path) -> None:
+    """Rows go to one Arrow file as they come, so that no stream has to fit into memory."""
+    import datasets
+    from datasets.arrow_writer import ArrowWriter
+
+    features = _features()
+    scratch = folder / "scratch.arrow"
+    with _no_progress_bars():
+        writer = ArrowWriter(features=features, path=str(scratch), writer_batch_size=64)
+        for edit in stream:
+            writer.write(features.encode_example(_row(edit)))
+        writer.finalize()
+        writer.close()
+        source = stream.source
+        about = f"Edits of {source.dataset}, split {source.split}, seed {source.seed}; stream sha256 {stream.sha256}."
+        info = datasets.DatasetInfo(description=about, features=features)
+        cast(Any, datasets).Dataset.from_file(str(scratch), info=info).save_to_disk(folder)
+    scratch.unlink()
+    card = {
+        "schema_version": SCHEMA_VERSION,
+        "source": source.canonical(),
+        "edits": len(stream),
+        "sha256": stream.sha256,
+    }
+    (folder / _CARD).write_text(canonical_json(card) + "\n", encoding="utf-8")
+
+
+def _features() -> Any:
+    from datasets import Features, Image, List, Value
+
+    text, flag = Value("string"), Value("bool")
+    picture = {"image": Image(), "image_sha256": text}
+    return Features(
+        {
+            "id": text,
+            **picture,
+            "prompt": text,
+            "target": text,
+            "facts": dict.fromkeys(("key", "old", "entity", "task", "provenance"), text) | {"seen_target": flag},
+            "probes": List(
+                {"kind": text, **picture}
+                | dict.fromkeys(("prompt", "target", "fact"), text)
+                | {"facts_used": List(text), "seen": flag}
+            ),
+        }
+    )
+
+
+def _row(edit: Edit) -> dict[str, object]:
+    """What the digests cover, and the pictures."""
+    encoded: dict[str, bytes] = {}  # most probes of an edit share its picture
+
+    def columns(picture: Picture | None) -> dict[str, object]:
+        if picture is None:
+            return {"image": None, "image_sha256": None}
+        if picture.sha256 not in encoded:
+            encoded[picture.sha256] = _encode(picture)
+        return {"image": {"bytes": encoded[picture.sha256], "path": None}, "image_sha256": picture.sha256}
+
+    probes = [{**probe.canonical(), **columns(probe.image)} for probe in edit.probes]
+    return {"id": edit.id, **edit.canonical(), **columns(edit.image), "probes": probes}
+
+
+def _encode(picture: Picture) -> bytes:
+    if isinstance(picture.opener, HasBytes):
+        return picture.opener.encoded()
+    buffer = io.BytesIO()
+    picture.open().save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class _StoredPicture:
+    """Opens one picture of a stored stream, and only it."""
+
+    read: Callable[[], bytes]
+    sha256: str
+
+    def encoded(self) -> bytes:
+        return self.read()
+
+    def __call__(self) -> Image:
+        from PIL import Image
+
+        data = self.read()
+        image = Image.open(io.BytesIO(data))
+        if self.sha256 not in (hashlib.sha256(data).hexdigest(), Picture(lambda: image).sha256):
+            raise BenchError(
+                f"a stored picture is not the one with sha256 {self.sha256}; build or copy the stream again"
+            )
+        return image
+
+
+class _Rows(Sequence[Edit]):
+    """The rows of a stored stream as edits."""
+
+    def __init__(self, dataset: Any, path: Path) -> None:
+        self._dataset, self._path = dataset, path
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    @overload
+    def __getitem__(self, index: int) -> Edit: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Edit]: ...
+    def __getitem__(self, index: int | slice) -> Edit | list[Edit]:
+        positions = range(len(self))[index]
+        return self._edit(positions) if isinstance(positions, int) else [self._edit(at) for at in positions]
+
+    def _edit(self, position: int) -> Edit:
+        table = self._dataset[position]
+        texts = table.drop_columns(["image", "probes"]).to_pylist()[0]
+        probes = table["probes"].combine_chunks().flatten()
+        edit = Edit(
+            image=_picture(table["image"].combine_chunks(), 0, texts["image_sha256"]),
+            prompt=texts["prompt"],
+            target=texts["target"],
+            probes=tuple(_probes(probes)),
+            facts=Facts(**texts["facts"]),
+        )
+        if edit.id != texts["id"]:
+            raise BenchError(f"edit {position} of {self._path} has id {edit.id}, stored {texts['id']}; build it again")
+        return edit
+
+
+def _probes(structs: Any) -> Iterator[Probe]:
+    """Probes of a pyarrow StructArray; every field but the picture is read."""
+    names = ("kind", "prompt", "target", "fact", "facts_used", "seen", "image_sha256")
+    columns = {name: cast(list[Any], structs.field(name).to_pylist()) for name in names}
+    digests = columns.pop("image_sha256")
+    columns["facts_used"] = [tuple(keys) for keys in columns["facts_used"]]
+    for at, values in enumerate(zip(*columns.values(), strict=True)):
+        yield Probe(image=_picture(structs.field("image"), at, digests[at]), **dict(zip(columns, values, strict=True)))
+
+
+def _picture(images: Any, at: int, sha256: str | None) -> Picture | None:
+    """A picture whose bytes stay in the mapped file until it is opened."""
+    if sha256 is None:
+        return None
+    return Picture(_StoredPicture(lambda: images.field("bytes")[at].as_py(), sha256), sha256)
+
+
+@contextmanager
+def _no_progress_bars() -> Generator[None]:
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    were_disabled = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were_disabled:
+            enable_progress_bars()

@@ -1,0 +1,63 @@
+"""What every test shares: no network, few threads, reproducible examples, and no silent skips."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))  # read when torch is first imported
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+
+settings.register_profile("bench", deadline=None, derandomize=True, max_examples=30)
+settings.load_profile("bench")
+
+_LISTED = Path(__file__).with_name("skips.txt")
+_unlisted = pytest.StashKey[list[str]]()
+
+
+def listed_skips(text: str) -> dict[str, str]:
+    """Node id (or the beginning of one) -> reason. A line without a reason is an error."""
+    lines = [line.strip() for line in text.splitlines()]
+    entries = [line.partition(" : ") for line in lines if line and not line.startswith("#")]
+    without = [test for test, _, reason in entries if not reason.strip()]
+    if without:
+        raise ValueError(f"tests/skips.txt gives no reason for {', '.join(without)}")
+    return {test.strip(): reason.strip() for test, _, reason in entries}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_unlisted] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report: pytest.TestReport = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _note(item.config, report.nodeid)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    report: pytest.CollectReport = yield
+    if report.skipped:
+        _note(collector.config, report.nodeid)
+    return report
+
+
+def _note(config: pytest.Config, nodeid: str) -> None:
+    if not nodeid.startswith(tuple(listed_skips(_LISTED.read_text()))):
+        config.stash[_unlisted].append(nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if session.config.stash[_unlisted] and os.environ.get("CI") and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[_unlisted] and os.environ.get("CI"):
+        terminalreporter.section("skipped without a reason in tests/skips.txt: CI fails", red=True)
+        for nodeid in config.stash[_unlisted]:
+            terminalreporter.line(nodeid)
