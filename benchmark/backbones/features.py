@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ class FeatureCache:
         self._model: Any = model
         self._decoder = decoder
         self._entries: ByteCache[Tensor] = ByteCache(FEATURE_CACHE_BYTES)
-        prefix = f"{model.base_model_prefix}."  # pyright: ignore[reportOperatorIssue]
+        prefix = f"{self._model.base_model_prefix}."
         device = next(model.parameters()).device
         self._pristine = {
             name: {
@@ -45,8 +45,8 @@ class FeatureCache:
 
     def _is_pristine(self) -> bool:
         for name, part in self._vision_side():
-            for module in part.modules():
-                if module.training or module._forward_hooks or module._forward_pre_hooks:  # pyright: ignore[reportPrivateUsage]
+            for module in cast("Iterator[Any]", part.modules()):
+                if module.training or module._forward_hooks or module._forward_pre_hooks:
                     return False
             expected = self._pristine.get(name, {})
             found = dict(part.named_parameters())

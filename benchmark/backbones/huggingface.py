@@ -1,4 +1,7 @@
-"""Any Hugging Face image-text-to-text model as a backbone. Written for LLaVA; other families need no more than a template."""
+"""Any Hugging Face image-text-to-text model as a backbone.
+
+Written for LLaVA; another family needs no more than a template, unless its pictures come with further inputs.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -68,7 +72,7 @@ class HuggingFaceBackbone:
         self._features = FeatureCache(model, self._decoder, self._pristine)
         # Multimodal rotary positions (Qwen2-VL and its kin) are worked out by the model itself.
         self._plain_positions = not hasattr(self._model.base_model, "get_rope_index")
-        self._takes_features = "mm_encoder_outputs" in inspect.signature(type(self._model).forward).parameters
+        self._takes_features = "mm_encoder_outputs" in inspect.signature(self._model.forward).parameters
         tokenizer = self._encoder.tokenizer
         self._pad_id = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
 
@@ -85,7 +89,8 @@ class HuggingFaceBackbone:
     ) -> HuggingFaceBackbone:
         """Open a folder written by `save_pretrained` (model, tokenizer and processor).
 
-        image_backend: transformers picks torchvision when it is installed, and resized pixels then differ by up to 0.014.
+        image_backend: which image processor transformers uses; left to itself it picks torchvision where that is
+            installed, and resized pixels then differ by up to 0.014.
 
         Raises `BenchError` when the folder holds no such model, or the device or dtype cannot be used here.
         """
@@ -198,6 +203,8 @@ class HuggingFaceBackbone:
         """
         from transformers import DynamicCache
 
+        if not bool(batch.attention_mask[:, -1].all()):
+            raise ValueError("generate_batch needs a batch padded on the left")
         limit = self.max_new_tokens if max_new_tokens is None else max_new_tokens
         cache = DynamicCache(config=self._model.config.get_text_config())
         output = self._forward(batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
@@ -220,10 +227,9 @@ class HuggingFaceBackbone:
             )
         if not tokens:
             return [Answer((), "", float("inf"))] * len(batch)
-        return [
-            self._answer(ids, margins)
-            for ids, margins in zip(torch.stack(tokens, dim=1).tolist(), torch.stack(gaps, dim=1).tolist(), strict=True)
-        ]
+        rows = cast("list[list[int]]", cast(Any, torch.stack(tokens, dim=1)).tolist())
+        margins = cast("list[list[float]]", cast(Any, torch.stack(gaps, dim=1)).tolist())
+        return [self._answer(ids, gap) for ids, gap in zip(rows, margins, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids without special tokens, stripped."""
@@ -256,27 +262,26 @@ class HuggingFaceBackbone:
         if pad not in ("left", "right"):
             raise ValueError(f"pad is 'left' or 'right', not {pad!r}")
         width = max((len(row.ids) for row in rows), default=0)
-        ids = torch.full((len(rows), width), self._pad_id, dtype=torch.long)
-        parts = torch.zeros((len(rows), width), dtype=torch.int8)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        ids = np.full((len(rows), width), self._pad_id, dtype=np.int64)
+        parts = np.zeros((len(rows), width), dtype=np.int8)
+        mask = np.zeros((len(rows), width), dtype=np.int64)
         for index, row in enumerate(rows):
             where = slice(0, len(row.ids)) if pad == "right" else slice(width - len(row.ids), width)
-            ids[index, where] = torch.from_numpy(row.ids)
-            parts[index, where] = torch.from_numpy(row.parts)
+            ids[index, where] = row.ids
+            parts[index, where] = row.parts
             mask[index, where] = 1
         device = self.device
         present = [image.inputs for image in pictures if image is not None]
         inputs = {
             name: torch.cat([each[name] for each in present]).to(device) for name in (present[0] if present else {})
         }
-        parts = parts.to(device)
         return Batch(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
+            input_ids=torch.as_tensor(ids, device=device),
+            attention_mask=torch.as_tensor(mask, device=device),
             pixels=inputs.pop("pixel_values", None),
-            image_mask=parts == IMAGE,
-            prompt_mask=parts == PROMPT,
-            answer_mask=parts == ANSWER,
+            image_mask=torch.as_tensor(parts == IMAGE, device=device),
+            prompt_mask=torch.as_tensor(parts == PROMPT, device=device),
+            answer_mask=torch.as_tensor(parts == ANSWER, device=device),
             queries=tuple(queries),
             targets=targets,
             extra=inputs,
