@@ -41,15 +41,17 @@ def save_stream(stream: EditStream, path: Path) -> None:
     """Store `stream` in the new or empty folder `path`; nothing is left there when it fails.
 
     Raises:
-        BenchError: `path` holds something already, or cannot be written.
+        BenchError: The stream is empty; `path` holds something already, or cannot be written.
     """
+    if not len(stream):
+        raise BenchError(f"the stream has no edit, so there is nothing to store in {path}")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise BenchError(f"{path} exists and is not empty; give a new folder for the stream")
     partial = path.absolute().with_name(f".{path.absolute().name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
-        _write(stream, partial)
-        partial.rename(path)
+        _write(stream, rows=partial / "rows.arrow", folder=partial / "stream")
+        (partial / "stream").rename(path)
     except OSError as error:
         raise BenchError(
             f"cannot store the stream in {path}: {error.strerror or error}; mend that and repeat"
@@ -83,15 +85,14 @@ def load_stream(path: Path) -> EditStream:
     return EditStream(rows, source)
 
 
-def _write(stream: EditStream, folder: Path) -> None:
-    """Rows go to one Arrow file as they come, so that no stream has to fit into memory."""
+def _write(stream: EditStream, *, rows: Path, folder: Path) -> None:
+    """Rows go to an Arrow file as they come, so that no stream has to fit into memory; from there into `folder`."""
     import datasets
     from datasets.arrow_writer import ArrowWriter
 
     features = _features()
-    scratch = folder / "scratch.arrow"
     with _no_progress_bars():
-        writer = ArrowWriter(features=features, path=str(scratch), writer_batch_size=64)
+        writer = ArrowWriter(features=features, path=str(rows), writer_batch_size=64)
         for edit in stream:
             writer.write(features.encode_example(_row(edit)))
         writer.finalize()
@@ -99,8 +100,7 @@ def _write(stream: EditStream, folder: Path) -> None:
         source = stream.source
         about = f"Edits of {source.dataset}, split {source.split}, seed {source.seed}; stream sha256 {stream.sha256}."
         info = datasets.DatasetInfo(description=about, features=features)
-        cast(Any, datasets).Dataset.from_file(str(scratch), info=info).save_to_disk(folder)
-    scratch.unlink()
+        cast(Any, datasets).Dataset.from_file(str(rows), info=info).save_to_disk(folder)
     card = {
         "schema_version": SCHEMA_VERSION,
         "source": source.canonical(),
@@ -170,9 +170,7 @@ class _StoredPicture:
         data = self.read()
         image = Image.open(io.BytesIO(data))
         if self.sha256 not in (hashlib.sha256(data).hexdigest(), Picture(lambda: image).sha256):
-            raise BenchError(
-                f"a stored picture is not the one with sha256 {self.sha256}; build or copy the stream again"
-            )
+            raise BenchError(f"a stored picture does not have its sha256 {self.sha256}; build the stream again")
         return image
 
 
