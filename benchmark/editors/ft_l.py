@@ -1,0 +1,146 @@
+"""FT-L: fine-tunes the down-projection of the last decoder block on each edit, one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from ...errors import BenchError, EditError
+from ..backbone import Backbone, Batch, Query
+from ..editor import Editor, EditRequest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FtLOptions:
+    """How long and how hard each edit is trained.
+
+    stop_loss: training ends once the mean negative log likelihood of the target and its end is at most this, and ...
+    stop_margin: ... each of these tokens beats every other by this many logits: greedy decoding then speaks the target.
+    """
+
+    lr: float = 1e-3
+    max_steps: int = 100
+    stop_loss: float = 0.1
+    stop_margin: float = 0.5
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that the trained projection needs to know of the frozen rest, at the positions that predict the target.
+
+    inner: [N, intermediate] what the projection is applied to; residual: [N, hidden] what its output is added to;
+    labels: [N] token ids; logits: [N, vocabulary] of the model as it is.
+    """
+
+    inner: Tensor
+    residual: Tensor
+    labels: Tensor
+    logits: Tensor
+
+
+class FtL(Editor):
+    """Adam on one matrix. Everything below it is frozen, so its inputs are computed once per edit.
+
+    Loss: mean negative log likelihood of the target's tokens and the end of the answer, given picture and prompt.
+    """
+
+    name = "ft-l"
+    Options = FtLOptions
+
+    def __init__(self, backbone: Backbone, options: FtLOptions | None = None, *, seed: int = 0) -> None:
+        super().__init__(backbone, options, seed=seed)
+        self.first_layer_touched = len(backbone.layers) - 1
+        model = cast(Any, backbone.model)
+        try:
+            self._projection: Any = cast(Any, backbone.layers[-1]).mlp.down_proj
+            self._norm: Any = model.get_decoder().norm
+            self._head: Any = model.get_output_embeddings()
+        except AttributeError as error:
+            raise BenchError(
+                f"ft-l cannot edit {backbone.name}: its decoder is not built like Llama ({error})"
+            ) from error
+        self._tail_checked = False
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def edit(self, request: EditRequest) -> None:
+        """Train until the target is spoken, or for `max_steps` steps."""
+        answer = (*self.backbone.target_ids(request.target), self.backbone.eos_id)
+        batch = self.backbone.encode_ids([Query(request.image, request.prompt)], [answer])
+        inputs = self.inputs(batch)
+        weight = self._projection.weight.detach().float().clone().requires_grad_(True)
+        optimiser: Any = torch.optim.Adam([weight], lr=self.options.lr)
+        for _ in range(self.options.max_steps):
+            logits = self._tail(inputs, weight)
+            loss = cross_entropy(logits, inputs.labels)
+            if self._is_learnt(logits, inputs.labels, loss):
+                break
+            (weight.grad,) = torch.autograd.grad(loss, [weight])
+            optimiser.step()
+        if not bool(weight.isfinite().all()):
+            raise EditError(f"ft-l diverged on {request.prompt!r}; lower --option lr", kind="diverged")
+        with torch.no_grad():
+            self._projection.weight.copy_(weight)
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def inputs(self, batch: Batch) -> Inputs:
+        """Run the model once and keep what reaches the projection. The answers of `batch` are the labels."""
+        kept: dict[str, Tensor] = {}
+
+        def at_projection(_module: object, args: tuple[Tensor, ...], output: Tensor) -> None:
+            kept["inner"], kept["update"] = args[0], output
+
+        def at_block(_module: object, _args: object, output: Tensor | tuple[Tensor, ...]) -> None:
+            kept["hidden"] = output[0] if isinstance(output, tuple) else output
+
+        handles = [
+            self._projection.register_forward_hook(at_projection),
+            cast(Any, self.backbone.layers[-1]).register_forward_hook(at_block),
+        ]
+        try:
+            logits = self.backbone.logits(batch)
+        finally:
+            for handle in handles:
+                handle.remove()
+        rows, columns = cast(Any, batch.answer_mask).nonzero(as_tuple=True)
+        before = columns - 1
+        inputs = Inputs(
+            inner=kept["inner"][rows, before].float(),
+            residual=(kept["hidden"] - kept["update"])[rows, before].float(),
+            labels=batch.input_ids[rows, columns],
+            logits=logits[rows, before],
+        )
+        self._check_tail(inputs)
+        return inputs
+
+    def _tail(self, inputs: Inputs, weight: Tensor) -> Tensor:
+        """[N, vocabulary]: the rest of the model after the projection."""
+        hidden = inputs.residual + inputs.inner @ weight.T
+        return self._head(self._norm(hidden.to(self._head.weight.dtype))).float()
+
+    def _check_tail(self, inputs: Inputs) -> None:
+        """Once: what is trained must be what the model computes."""
+        if self._tail_checked:
+            return
+        gap = float((self._tail(inputs, self._projection.weight.float()) - inputs.logits).abs().max())
+        loose = self._head.weight.dtype != torch.float32
+        if gap > (0.5 if loose else 1e-3):
+            raise BenchError(
+                f"ft-l cannot edit {self.backbone.name}: its logits are not those of norm and head over the last block "
+                f"(they differ by {gap:.2g})"
+            )
+        self._tail_checked = True
+
+    def _is_learnt(self, logits: Tensor, labels: Tensor, loss: Tensor) -> bool:
+        if float(loss.detach()) > self.options.stop_loss:
+            return False
+        wanted = logits.gather(1, labels[:, None])
+        others = logits.scatter(1, labels[:, None], -torch.inf).max(dim=1, keepdim=True).values
+        return bool((wanted - others >= self.options.stop_margin).all())

@@ -1,0 +1,176 @@
+"""The simplest strong baseline: the nearest stored edit in a frozen embedding, if it is near enough.
+
+``perf/tune_retrieval.py`` sweeps the thresholds on validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import torch
+from torch.nn.functional import normalize
+
+from ..backbone import Backbone, Batch, Query
+from ..editor import EditRequest
+from ..edits import Picture
+from .lookup import Lookup
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class RetrievalOptions:
+    """When an edit is near enough to a question: both cosines must exceed their threshold.
+
+    pool: how the vision tower's patches become one vector, their ``mean`` or all of them (``flat``).
+    prompt_layer: the decoder block whose output over the prompt, read without the picture, is averaged; -1 takes the
+        word embeddings.
+    """
+
+    threshold_image: float = 0.9
+    threshold_prompt: float = 0.9
+    pool: Literal["mean", "flat"] = "mean"
+    prompt_layer: int = -1
+
+
+class _EnoughSeen(Exception):
+    """Ends a forward pass whose further layers nobody needs."""
+
+
+class FrozenFeatures:
+    """Unit vectors of pictures and prompts, taken from a backbone as it is when they are asked for.
+
+    The picture is what the vision side hands to the decoder, at the image rows before its first block.
+    """
+
+    def __init__(self, backbone: Backbone, *, pool: Literal["mean", "flat"], prompt_layer: int) -> None:
+        self._backbone, self._pool, self._prompt_layer = backbone, pool, prompt_layer
+        self._pictures: dict[str, Tensor] = {}
+        self.prompt = lru_cache(maxsize=65536)(self._prompt)
+
+    def picture(self, picture: Picture) -> Tensor:
+        """[D], of length 1."""
+        known = self._pictures.get(picture.sha256)
+        if known is None:
+            batch = self._backbone.encode([Query(picture, "?")])
+            rows = self._hidden(batch, -1)[0][batch.image_mask[0]]
+            vector = rows.mean(dim=0) if self._pool == "mean" else rows.flatten()
+            known = self._pictures[picture.sha256] = normalize(vector, dim=0)
+        return known
+
+    def _prompt(self, prompt: str) -> Tensor:
+        """[D], of length 1."""
+        batch = self._backbone.encode([Query(None, prompt)])
+        rows = self._hidden(batch, self._prompt_layer)[0][batch.prompt_mask[0]]
+        return normalize(rows.mean(dim=0), dim=0)
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _hidden(self, batch: Batch, layer: int) -> Tensor:
+        """[B, T, hidden_size] after a decoder block, or before the first one (-1)."""
+        seen: list[Tensor] = []
+
+        def keep(_module: nn.Module, *passed: Any) -> None:
+            value = passed[-1]  # a block's output, or the arguments of the first block
+            seen.append(cast("Tensor", value[0] if isinstance(value, tuple) else value).float())
+            raise _EnoughSeen
+
+        block: Any = self._backbone.layers[max(layer, 0)]
+        handle = block.register_forward_pre_hook(keep) if layer < 0 else block.register_forward_hook(keep)
+        try:
+            self._backbone.logits(batch)
+        except _EnoughSeen:
+            pass
+        finally:
+            handle.remove()
+        return seen[0]
+
+
+class Retrieval(Lookup):
+    """Answers with the stored target of the nearest edit whose picture and prompt are both near enough.
+
+    An edit and a question of which only one has a picture are never near.
+    """
+
+    name = "retrieval"
+    Options = RetrievalOptions
+
+    def __init__(self, backbone: Backbone, options: RetrievalOptions | None = None, *, seed: int = 0) -> None:
+        super().__init__(backbone, options, seed=seed)
+        given: RetrievalOptions = self.options
+        self._features = FrozenFeatures(backbone, pool=given.pool, prompt_layer=given.prompt_layer)
+        self._images: list[Tensor | None] = []
+        self._prompts: list[Tensor] = []
+        self._stacked: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def edit(self, request: EditRequest) -> None:
+        """Remember the target under the features of picture and prompt."""
+        image = None if request.image is None else self._features.picture(request.image)
+        super().edit(request)
+        self._store(image, self._features.prompt(request.prompt))
+
+    def forget(self) -> None:
+        """Empty the table."""
+        super().forget()
+        self._images.clear()
+        self._prompts.clear()
+        self._stacked = None
+
+    def answer(self, query: Query) -> str | None:
+        """The target of the nearest edit, None when none is near enough."""
+        found = self.nearest(query)
+        return None if found is None else self.records[found].target
+
+    def nearest(self, query: Query) -> int | None:
+        """Position of the nearest edit, None when none is near enough. Of equally near ones the newest wins."""
+        if not self.records:
+            return None
+        images, prompts, shown = self._index()
+        near_prompt = prompts @ self._features.prompt(query.prompt)
+        near_image = torch.ones_like(near_prompt)
+        if query.image is not None:
+            near_image = images @ self._features.picture(query.image)
+        fits = (
+            (shown == (query.image is not None))
+            & (near_image > self.options.threshold_image)
+            & (near_prompt > self.options.threshold_prompt)
+        )
+        if not bool(fits.any()):
+            return None
+        scores = torch.where(fits, near_image + near_prompt, -torch.inf).flip(0)
+        return len(scores) - 1 - int(scores.argmax())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The table and its features."""
+        state = super().state_dict()
+        if self.records:
+            images, prompts, _ = self._index()
+            state |= {"image_features": images, "prompt_features": prompts}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from what `state_dict` gave."""
+        super().load_state_dict(state)
+        for index, record in enumerate(self.records):
+            image = None if record.picture is None else state["image_features"][index].clone()
+            self._store(image, state["prompt_features"][index].clone())
+
+    def _store(self, image: Tensor | None, prompt: Tensor) -> None:
+        self._images.append(image)
+        self._prompts.append(prompt)
+        self._stacked = None
+
+    def _index(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of all edits as matrices, and which of them have a picture."""
+        if self._stacked is None:
+            width = next((len(image) for image in self._images if image is not None), 0)
+            prompts = torch.stack(self._prompts)
+            blank = prompts.new_zeros(width)
+            images = torch.stack([blank if image is None else image for image in self._images])
+            shown = torch.tensor([image is not None for image in self._images], device=prompts.device)
+            self._stacked = images, prompts, shown
+        return self._stacked
