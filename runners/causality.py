@@ -1,0 +1,65 @@
+"""Was the teacher-forced pass honest? A sample is asked again, token by token, with prefixes only.
+
+In a forced pass an editor holds the whole answer. If its logits before a token depend on that token or on later ones,
+both scores are worthless. Here the same positions are read with nothing behind them; one difference voids the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import pandas as pd
+
+from ..benchmark.backbone import Backbone
+from .asking import Questions
+from .probing import Ask, Prober
+from .schedule import Place, draw
+
+SAMPLE = 32
+MARGIN = 1e-4
+"""Below this gap between the best and the second logit, kernels may decide either way."""
+
+
+@dataclass(frozen=True)
+class Causality:
+    """Probes asked again, and how many of them answered otherwise."""
+
+    checked: int
+    mismatches: int
+
+
+def check_causality(
+    table: pd.DataFrame, questions: Questions, prober: Prober, backbone: Backbone, *, step: int, seed: int
+) -> Causality:
+    """Ask a seeded sample of the rows of the last checkpoint again. `table` holds the rows of that checkpoint."""
+    asked = table[table["status"] != "expired"]
+    sample = asked.iloc[draw(len(asked), SAMPLE, f"causality {seed}")]
+    prefixes: list[Ask] = []
+    claims: list[tuple[int, int]] = []  # row of the sample, claimed token
+    columns = (sample[name].tolist() for name in ("position", "probe", "teacher_ids", "ids"))
+    for number, (position, index, teacher, ids) in enumerate(zip(*columns, strict=True)):
+        ask = questions.of(Place(position, index), step).ask
+        if ask is None:
+            continue
+        for length, token in enumerate(
+            _claimed(ask, cast("Sequence[int]", teacher), cast("Sequence[int]", ids), backbone)
+        ):
+            prefixes.append(replace(ask, path=ask.path[:length], scored=length))
+            claims.append((number, int(token)))
+    found = prober.next_tokens(prefixes)
+    wrong = {
+        number
+        for (number, token), seen in zip(claims, found, strict=True)
+        if seen.ids[0] != token and seen.gaps[0] > MARGIN
+    }
+    return Causality(checked=len(sample), mismatches=len(wrong))
+
+
+def _claimed(ask: Ask, teacher: Sequence[int], ids: Sequence[int], backbone: Backbone) -> list[int]:
+    """The argmax that the row claims before each token; at the end of the answer too, where the row shows it."""
+    claimed = list(teacher)
+    if tuple(ids) == ask.path and len(claimed) < len(ask.path):
+        claimed.append(backbone.eos_id)
+    return claimed

@@ -1,0 +1,96 @@
+"""The end of a run: causality, costs, `probes.parquet` and `result.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ..metrics.cost import answering_overhead
+from .causality import Causality, check_causality
+from .randomness import undisturbed
+from .replay import Replay
+from .result import RunFacts, make_result, to_json
+from .table import to_bytes
+from .unedited import timed
+
+
+def finish_run(
+    replay: Replay, table: pd.DataFrame, spec: Mapping[str, Any], environment: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Check, measure what is left to measure, and write. Returns the content of `result.json`."""
+    folder, journal = replay.folder, replay.journal
+    folder.write(folder.probes, to_bytes(table, replay.info))
+    checked = _checked(replay, table)
+    edits = replay.edit_events
+    result = make_result(
+        table,
+        RunFacts(
+            seed=replay.plan.seed,
+            checkpoints=replay.plan.checkpoints,
+            stream=_stream(spec),
+            editor=_editor(replay, spec),
+            backbone={"name": spec["backbone"], "weights_sha256": spec["backbone_weights_sha256"]},
+            environment=environment,
+            edit_seconds=[event["seconds"] for event in edits if event["ok"]],
+            failures=[event["kind"] for event in edits if not event["ok"]],
+            answering_overhead=checked.get("answering_overhead"),
+            state_bytes=checked["state_bytes"],
+            peak_memory_bytes=max((event["peak_memory_bytes"] for event in journal.of("checkpoint")), default=None),
+            wall_seconds=round(journal.wall_seconds(), 3),
+            causality=Causality(checked["checked"], checked["mismatches"]),
+        ),
+    )
+    folder.write(folder.result, to_json(result).encode())
+    return result
+
+
+def _checked(replay: Replay, table: pd.DataFrame) -> dict[str, Any]:
+    """What needs the editor in its last state: asked once, kept in the journal."""
+    kept = replay.journal.last("checked")
+    if kept is not None:
+        return kept
+    plan, step = replay.plan, len(replay.edits)
+    last = table[(table["when"] == "checkpoint") & (table["step"] == step)]
+    with undisturbed():
+        causality = check_causality(last, replay.questions, replay.prober, replay.backbone, step=step, seed=plan.seed)
+        asks = timed(replay.edits, replay.unedited.answers)
+        # `metrics.cost` gives what is added to f_0's time; the result says how often f_0's time it is.
+        added = answering_overhead([replay.prober.seconds_to_force(asks)], [replay.unedited.seconds]) if asks else None
+    event: dict[str, Any] = {
+        "event": "checked",
+        "checked": causality.checked,
+        "mismatches": causality.mismatches,
+        "state_bytes": int(replay.editor.state_bytes),
+    }
+    if added is not None:
+        event["answering_overhead"] = 1.0 + added
+    replay.journal.append(event)
+    return event
+
+
+def _stream(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "dataset": spec["dataset"],
+        "split": spec["split"],
+        "edits": spec["steps"],
+        "seed": spec["seed"],
+        "sha256": spec["stream_sha256"],
+        "version": spec["dataset_version"],
+        "normalisation": spec["normalisation"],
+    }
+
+
+def _editor(replay: Replay, spec: Mapping[str, Any]) -> dict[str, Any]:
+    editor = replay.editor
+    found = {
+        "name": editor.name,
+        "version": editor.version,
+        "options": spec["options"],
+        "weights_sha256": editor.weights_sha256,
+        "trained_on": editor.trained_on(),
+        "train_seconds": editor.train_seconds,
+        "fixed_scores": dict(editor.fixed_scores) or None,
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,129 @@
+"""From the answers table and the facts of a run to the text of `result.json`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import pandas as pd
+
+from ..benchmark.edits import KINDS, Normalisation
+from ..metrics.cost import durations
+from ..metrics.curves import CurvePoint
+from ..metrics.estimates import SCORERS, Metrics, plain
+from ..metrics.summary import Summary, summarise
+from .causality import Causality
+from .digest import digest
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a result says beside the answers.
+
+    stream, editor, backbone: their parts of `result.json` as plain values. edit_seconds: of every edit, in order.
+    failures: kind of each failed edit.
+    """
+
+    seed: int
+    checkpoints: Sequence[int]
+    stream: Mapping[str, Any]
+    editor: Mapping[str, Any]
+    backbone: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    edit_seconds: Sequence[float]
+    failures: Sequence[str]
+    answering_overhead: float | None
+    state_bytes: int
+    peak_memory_bytes: int | None
+    wall_seconds: float
+    causality: Causality
+
+
+def make_result(table: pd.DataFrame, facts: RunFacts) -> dict[str, Any]:
+    """The whole of `result.json` as plain values, its digest included."""
+    normalisation = cast("Normalisation", facts.stream["normalisation"])
+    summary = summarise(table, normalisation=normalisation, resamples=RESAMPLES, seed=facts.seed)
+    status: Literal["complete", "void"] = "void" if facts.causality.mismatches else "complete"
+    seconds = durations(facts.edit_seconds)
+    cost = {
+        "edit_seconds": None if seconds is None else {"median": seconds.median, "p95": seconds.p95},
+        "answering_overhead": facts.answering_overhead,
+        "state_bytes": facts.state_bytes,
+        "peak_memory_bytes": facts.peak_memory_bytes,
+        "wall_seconds": facts.wall_seconds,
+    }
+    result: dict[str, Any] = {
+        "schema_version": "1",
+        "status": status,
+        "protocol": {"id": "lifelong", "checkpoints": list(facts.checkpoints), "scorers": list(SCORERS)},
+        "stream": dict(facts.stream),
+        "editor": dict(facts.editor),
+        "backbone": dict(facts.backbone),
+        **answers_part(summary, void=status == "void"),
+        "cost": {name: value for name, value in cost.items() if value is not None},
+        "failures": {"edits": len(facts.failures), "kinds": dict(sorted(Counter(facts.failures).items()))},
+        "causality": plain(facts.causality),
+        "environment": dict(facts.environment),
+    }
+    # Through JSON and back: the digest covers what a reader of the file gets.
+    result = json.loads(to_json(result))
+    return {**result, "digest": digest(result)}
+
+
+def answers_part(summary: Summary, *, void: bool = False) -> dict[str, Any]:
+    """The keys of a result that follow from the answers table alone. A void run has no headline."""
+    last = summary.last
+    headlines = {
+        "score": None if void else summary.score,
+        "paper_average": None if void else summary.paper_average,
+        "generality": (last.generality or None) if last else None,
+        "locality": (last.locality or None) if last else None,
+    }
+    area = {
+        kind: {scorer: found.value for scorer, found in scores.items()}
+        for kind, scores in summary.area.items()
+        if kind in KINDS
+    }
+    others = {
+        "area": area or None,
+        "seen": _split(summary.seen),
+        "unseen": _split(summary.unseen),
+        "by_task": plain({task: _kinds(metrics) for task, metrics in summary.by_task.items()}) or None,
+    }
+    return {
+        **{name: plain(value) for name, value in headlines.items() if value is not None},
+        "curve": [_point(each) for each in summary.curve],
+        "forgetting": plain(summary.forgetting),
+        **{name: value for name, value in others.items() if value is not None},
+        "expired": sum(summary.expired.values()),
+    }
+
+
+def to_json(result: Mapping[str, Any]) -> str:
+    """The text of `result.json`: no NaN, one trailing newline."""
+    return json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _point(found: CurvePoint) -> dict[str, Any]:
+    metrics = {
+        kind: {
+            **plain(scores),
+            **{name: plain(by[kind]) for name, by in (("truth", found.truth), ("leak", found.leak)) if kind in by},
+        }
+        for kind, scores in found.metrics.items()
+    }
+    return {"step": found.step, "metrics": metrics, "expired": sum(found.expired.values())}
+
+
+def _split(by: Mapping[str, Metrics]) -> dict[str, Any] | None:
+    names = {"target": "targets", "prompt": "prompts"}
+    return {names[name]: plain(_kinds(metrics)) for name, metrics in by.items()} or None
+
+
+def _kinds(metrics: Metrics) -> Metrics:
+    return {kind: scores for kind, scores in metrics.items() if kind in KINDS}
