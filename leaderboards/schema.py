@@ -45,7 +45,7 @@ class _Part(BaseModel):
             nulls = [str(key) for key, value in cast("dict[str, Any]", data).items() if value is None]
             if nulls:
                 raise ValueError(f"null stands for {', '.join(nulls)}: a value that does not exist is left out")
-        return data
+        return cast("Any", data)
 
 
 class Estimate(_Part):
@@ -227,7 +227,11 @@ class Causality(_Part):
 
 
 class Result(_Part):
-    """`result.json`."""
+    """`result.json`.
+
+    immediate: reliability asked right after each edit. portability_given_edit_holds: portability, last step, of
+    the edits whose own question is answered rightly then.
+    """
 
     schema_version: Literal["1"]
     status: Literal["complete", "void"]
@@ -239,6 +243,8 @@ class Result(_Part):
     paper_average: Headline | None = None
     generality: Combined | None = None
     locality: Combined | None = None
+    immediate: Scores | None = None
+    portability_given_edit_holds: Scores | None = None
     curve: Annotated[list[CurvePoint], Field(min_length=1)]
     area: dict[Kind, Areas] | None = None
     forgetting: list[Forgetting]
