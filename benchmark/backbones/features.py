@@ -15,6 +15,11 @@ from .pristine import PristineWeights
 FEATURE_CACHE_BYTES = 512 * 2**20
 
 
+def _acts(hook: object) -> bool:
+    """Whether a hook may change something: those that transformers leaves behind to collect hidden states do not."""
+    return getattr(hook, "__module__", None) != "transformers.utils.output_capturing"
+
+
 class FeatureCache:
     """Projected features by picture, for models whose vision side is a child of their base model beside the decoder.
 
@@ -46,7 +51,9 @@ class FeatureCache:
     def _is_pristine(self) -> bool:
         for name, part in self._vision_side():
             for module in cast("Iterator[Any]", part.modules()):
-                if module.training or module._forward_hooks or module._forward_pre_hooks:
+                if module.training or any(
+                    map(_acts, (*module._forward_hooks.values(), *module._forward_pre_hooks.values()))
+                ):
                     return False
             expected = self._pristine.get(name, {})
             found = dict(part.named_parameters())

@@ -267,6 +267,25 @@ def test_vision_hooks_gradients_and_other_pixels_pass_the_memory_by(backbone: Hu
     assert projector.linear_2.weight.grad is None
 
 
+def test_a_picture_goes_through_the_vision_tower_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    backbone = HuggingFaceBackbone.load(folder)
+    tower = cast(Any, backbone.model).model.vision_tower
+    seen: list[int] = []
+    forward = tower.forward
+    monkeypatch.setattr(
+        tower, "forward", lambda pixels, **options: seen.append(len(pixels)) or forward(pixels, **options)
+    )
+    queries = questions(8)
+    for _ in range(3):
+        backbone.logits(backbone.encode(queries, answers(8)))
+        backbone.generate(queries)
+    assert seen == [1] * 6
+    layer = cast(Any, backbone.layers[-1])  # editors touch the decoder as they like
+    layer.mlp.down_proj.weight.data.mul_(1.1)
+    backbone.generate(queries)
+    assert len(seen) == 6
+
+
 def test_features_do_not_depend_on_what_was_asked_before(folder: Path):
     one, other = HuggingFaceBackbone.load(folder), HuggingFaceBackbone.load(folder)
     queries = questions(8, every_third_without_picture=False)
