@@ -54,7 +54,7 @@ class Sheet:
         require(table, _NEEDED)
         table = score_rows(table, normalisation)
         kinds = column(table, "kind").astype(str)
-        unknown = sorted(set(kinds) - set(KINDS))
+        unknown = sorted(set(kinds.tolist()) - set(KINDS))
         if unknown:
             raise BenchError(
                 f"the answers table holds probes of the unknown kind {unknown[0]!r}; known: {', '.join(KINDS)}"
@@ -111,7 +111,7 @@ class Sheet:
     def means(
         self, rows: IntArray, kinds: Sequence[Kind], scores: Sequence[str], sampler: Resampler
     ) -> dict[str, dict[str, Bootstrapped]]:
-        """Means over edits, as kind -> score -> mean; each over the rows that have the score, without a key for none."""
+        """Means over edits, kind -> score -> mean, each over the rows that have the score; no key where none has."""
         pairs: list[tuple[Kind, str]] = [(kind, score) for kind in kinds for score in scores]
         chosen = [self.having(self.of_kind(rows, kind), score) for kind, score in pairs]
         many = [
