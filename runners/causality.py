@@ -6,9 +6,9 @@ both scores are worthless. Here the same positions are read with nothing behind 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 
@@ -33,19 +33,16 @@ class Causality:
 def check_causality(
     table: pd.DataFrame, questions: Questions, prober: Prober, backbone: Backbone, *, step: int, seed: int
 ) -> Causality:
-    """Ask a seeded sample of the rows of the last checkpoint again. `table` holds the rows of that checkpoint."""
-    asked = table[table["status"] != "expired"]
-    sample = asked.iloc[draw(len(asked), SAMPLE, f"causality {seed}")]
+    """Ask a seeded sample of the rows of the last checkpoint again. `table` is the whole answers table."""
+    rows = [row for row in _rows(table, step) if row["status"] != "expired"]
+    sample = [rows[index] for index in draw(len(rows), SAMPLE, f"causality {seed}")]
     prefixes: list[Ask] = []
-    claims: list[tuple[int, int]] = []  # row of the sample, claimed token
-    columns = (sample[name].tolist() for name in ("position", "probe", "teacher_ids", "ids"))
-    for number, (position, index, teacher, ids) in enumerate(zip(*columns, strict=True)):
-        ask = questions.of(Place(position, index), step).ask
+    claims: list[tuple[int, int]] = []  # number in the sample, claimed token
+    for number, row in enumerate(sample):
+        ask = questions.of(Place(row["position"], row["probe"]), step).ask
         if ask is None:
             continue
-        for length, token in enumerate(
-            _claimed(ask, cast("Sequence[int]", teacher), cast("Sequence[int]", ids), backbone)
-        ):
+        for length, token in enumerate(_claimed(ask, row["teacher_ids"], row["ids"], backbone)):
             prefixes.append(replace(ask, path=ask.path[:length], scored=length))
             claims.append((number, int(token)))
     found = prober.next_tokens(prefixes)
@@ -55,6 +52,16 @@ def check_causality(
         if seen.ids[0] != token and seen.gaps[0] > MARGIN
     }
     return Causality(checked=len(sample), mismatches=len(wrong))
+
+
+def _rows(table: pd.DataFrame, step: int) -> Iterator[dict[str, Any]]:
+    """The rows of one checkpoint."""
+    names = ("step", "when", "position", "probe", "status", "teacher_ids", "ids")
+    values = (cast("list[Any]", cast("Any", table[name]).tolist()) for name in names)
+    for found in zip(*values, strict=True):
+        row: dict[str, Any] = dict(zip(names, found, strict=True))
+        if row["step"] == step and row["when"] == "checkpoint":
+            yield row
 
 
 def _claimed(ask: Ask, teacher: Sequence[int], ids: Sequence[int], backbone: Backbone) -> list[int]:

@@ -27,7 +27,6 @@ def finish_run(
     result = make_result(
         table,
         RunFacts(
-            seed=replay.plan.seed,
             checkpoints=replay.plan.checkpoints,
             stream=_stream(spec),
             editor=_editor(replay, spec),
@@ -52,9 +51,8 @@ def _checked(replay: Replay, table: pd.DataFrame) -> dict[str, Any]:
     if kept is not None:
         return kept
     plan, step = replay.plan, len(replay.edits)
-    last = table[(table["when"] == "checkpoint") & (table["step"] == step)]
     with undisturbed():
-        causality = check_causality(last, replay.questions, replay.prober, replay.backbone, step=step, seed=plan.seed)
+        causality = check_causality(table, replay.questions, replay.prober, replay.backbone, step=step, seed=plan.seed)
         asks = timed(replay.edits, replay.unedited.answers)
         # `metrics.cost` gives what is added to f_0's time; the result says how often f_0's time it is.
         added = answering_overhead([replay.prober.seconds_to_force(asks)], [replay.unedited.seconds]) if asks else None

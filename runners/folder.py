@@ -26,6 +26,7 @@ OURS = (
     "parts/step-*.parquet",
     "*.writing",
     "*/*.writing",
+    ".*.draft",
 )
 
 
@@ -150,7 +151,7 @@ def readable_disk_errors(path: Path) -> Generator[None]:
 
 
 def _strangers(folder: RunFolder) -> list[str]:
-    ours = {path for pattern in ("*.writing", "*/*.writing") for path in folder.path.glob(pattern)}
+    ours = {path for pattern in OURS[-3:] for path in folder.path.glob(pattern)}
     return sorted(path.name for path in folder.path.iterdir() if path not in ours)
 
 

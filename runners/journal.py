@@ -32,7 +32,7 @@ class Journal:
 
     def append(self, event: Event) -> None:
         """Write one line and wait until the disk has it."""
-        line = {**event, "at": round(time.perf_counter() - self._began, 3)}
+        line: Event = {**event, "at": round(time.perf_counter() - self._began, 3)}
         self._file.write(json.dumps(line, allow_nan=False, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())

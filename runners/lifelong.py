@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from .journal import Journal
 from .progress import shown
 from .randomness import seed_everything
 from .replay import Plan, Replay
-from .schedule import PANEL_SIZE, SAMPLE_BOUND, checkpoints as steps_of_checkpoints
+from .schedule import PANEL_SIZE, SAMPLE_BOUND
+from .schedule import checkpoints as steps_of_checkpoints
 
 BATCH_SIZE = 64
 
@@ -43,6 +44,7 @@ def run(
     progress: bool = True,
     panel_size: int = PANEL_SIZE,
     sample_bound: int = SAMPLE_BOUND,
+    after: Callable[[Path, EditStream], None] | None = None,
 ) -> dict[str, Any]:
     """Replay a stream and measure. Returns the content of `result.json`.
 
@@ -66,6 +68,7 @@ def run(
         progress: show a bar on stderr.
         panel_size: locality probes of each kind that are asked at every checkpoint.
         sample_bound: most edits that are asked again at one checkpoint.
+        after: called with the folder and the replayed stream once `result.json` stands (the command line draws there).
 
     Raises:
         BenchError: whatever a user can mend. Nothing already written is lost.
@@ -94,19 +97,36 @@ def run(
     spec = _spec(method, model, replayed, plan, dtype)
     with opened(Path(out) if out is not None else default, fresh=fresh) as folder:
         content = identity.begin_or_check(folder, spec, environment.describe(model))
-        if content["status"] != "running":
-            return _finished(folder)
-        journal = _journal(folder)
-        try:
-            with shown(steps, visible=progress) as bar:
-                replay = Replay(method, model, list(replayed), plan, folder, journal, bar)
-                table = replay.play()
-                result = finish_run(replay, table, spec, content["environment"])
-            identity.finish(folder, content, result["status"])
-            folder.remove_parts()
-        finally:
-            journal.close()
+        if content["status"] == "running":
+            result = _continue(folder, method, model, replayed, plan, spec, content, progress=progress)
+        else:
+            result = _finished(folder)
+        folder.remove_parts()
+        if after is not None:
+            after(folder.path, replayed)
         return result
+
+
+def _continue(
+    folder: RunFolder,
+    editor: Editor,
+    backbone: Backbone,
+    stream: EditStream,
+    plan: Plan,
+    spec: Mapping[str, Any],
+    content: Mapping[str, Any],
+    *,
+    progress: bool,
+) -> dict[str, Any]:
+    journal = _journal(folder)
+    try:
+        with shown(len(stream), visible=progress) as bar:
+            replay = Replay(editor, backbone, list(stream), plan, folder, journal, bar)
+            result = finish_run(replay, replay.play(), spec, content["environment"])
+    finally:
+        journal.close()
+    identity.finish(folder, content, result["status"])
+    return result
 
 
 def _spec(editor: Editor, backbone: Backbone, stream: EditStream, plan: Plan, dtype: str) -> dict[str, Any]:
@@ -147,7 +167,6 @@ def _journal(folder: RunFolder) -> Journal:
 
 
 def _finished(folder: RunFolder) -> dict[str, Any]:
-    folder.remove_parts()
     try:
         return json.loads(folder.result.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -30,8 +30,13 @@ Key = tuple[str | None, str, tuple[int, ...]]
 class Answerer(Protocol):
     """An editor, or the unedited backbone."""
 
-    def logits(self, batch: Batch) -> Tensor: ...
-    def generate(self, queries: Sequence[Query], *, max_new_tokens: int | None = None) -> list[Answer]: ...
+    def logits(self, batch: Batch) -> Tensor:
+        """Teacher-forced logits, [B, T, vocabulary]."""
+        ...
+
+    def generate(self, queries: Sequence[Query], *, max_new_tokens: int | None = None) -> list[Answer]:
+        """Greedy answers, one per query."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -198,9 +203,10 @@ class Prober:
         logits = self._answerer.logits(batch)
         self._check_shape(logits, batch, asks)
         picked = logits[rows.to(logits.device), columns.to(logits.device)]
-        finite = picked.isfinite().all(dim=1).tolist()
         best = picked.topk(2, dim=1).values
-        ids, gaps = picked.argmax(dim=1).tolist(), (best[:, 0] - best[:, 1]).tolist()
+        finite = _list(picked.isfinite().all(dim=1))
+        ids = _list(picked.argmax(dim=1))
+        gaps = _list(best[:, 0] - best[:, 1])
         found: list[Forced] = []
         start = 0
         for ask, count in zip(asks, counts, strict=True):
@@ -215,7 +221,8 @@ class Prober:
         answers = self._answerer.generate([ask.query for ask in asks], max_new_tokens=self.max_new_tokens)
         if len(answers) != len(asks):
             raise BenchError(
-                f"{self._name} gave {len(answers)} answers to {len(asks)} questions at step {self.step} ({asks[0].label})"
+                f"{self._name} gave {len(answers)} answers to {len(asks)} questions at step {self.step} "
+                f"({asks[0].label})"
             )
         for ask, answer in zip(asks, answers, strict=True):
             if math.isnan(answer.margin):
@@ -232,6 +239,10 @@ class Prober:
                 f"{self._name} gave logits of shape {found} at step {self.step} ({asks[0].label}); "
                 f"wanted ({wanted[0]}, {wanted[1]}, vocabulary)"
             )
+
+
+def _list(tensor: Tensor) -> list[Any]:
+    return cast("Any", tensor).tolist()
 
 
 def _reply(ask: Ask, forced: Forced, answer: Answer) -> Reply:

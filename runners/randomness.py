@@ -6,7 +6,7 @@ import random
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ def seed_everything(seed: int) -> None:
     """Start every generator at `seed`."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    cast("Any", torch).manual_seed(seed)
 
 
 def snapshot() -> RandomState:

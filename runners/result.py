@@ -6,17 +6,20 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import pandas as pd
 
 from ..benchmark.edits import KINDS, Normalisation
+from ..errors import BenchError
 from ..metrics.cost import durations
 from ..metrics.curves import CurvePoint
 from ..metrics.estimates import SCORERS, Metrics, plain
 from ..metrics.summary import Summary, summarise
 from .causality import Causality
 from .digest import digest
+from .table import read_table
 
 RESAMPLES = 1000
 
@@ -29,7 +32,6 @@ class RunFacts:
     failures: kind of each failed edit.
     """
 
-    seed: int
     checkpoints: Sequence[int]
     stream: Mapping[str, Any]
     editor: Mapping[str, Any]
@@ -47,7 +49,7 @@ class RunFacts:
 def make_result(table: pd.DataFrame, facts: RunFacts) -> dict[str, Any]:
     """The whole of `result.json` as plain values, its digest included."""
     normalisation = cast("Normalisation", facts.stream["normalisation"])
-    summary = summarise(table, normalisation=normalisation, resamples=RESAMPLES, seed=facts.seed)
+    summary = summarise(table, normalisation=normalisation, resamples=RESAMPLES)
     status: Literal["complete", "void"] = "void" if facts.causality.mismatches else "complete"
     seconds = durations(facts.edit_seconds)
     cost = {
@@ -107,6 +109,25 @@ def answers_part(summary: Summary, *, void: bool = False) -> dict[str, Any]:
 def to_json(result: Mapping[str, Any]) -> str:
     """The text of `result.json`: no NaN, one trailing newline."""
     return json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def rescore(folder: Path) -> tuple[dict[str, Any], bool | None]:
+    """The answers' part of a result from `probes.parquet` alone, and whether `result.json` says the same.
+
+    None stands for a folder without `result.json`.
+
+    Raises `BenchError` when there is no answers table.
+    """
+    table, info = read_table(folder / "probes.parquet")
+    file = folder / "result.json"
+    try:
+        said: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    except ValueError as error:
+        raise BenchError(f"{file} is damaged ({error}); --fresh starts the run over") from error
+    summary = summarise(table, normalisation=info.normalisation, resamples=RESAMPLES)
+    void = said is not None and said.get("status") == "void"
+    part: dict[str, Any] = json.loads(json.dumps(answers_part(summary, void=void), allow_nan=False))
+    return part, None if said is None else all(said.get(name) == value for name, value in part.items())
 
 
 def _point(found: CurvePoint) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..benchmark.edits import LOCALITY_KINDS, Edit
@@ -56,14 +57,14 @@ def panel(edits: Sequence[Edit], ledger: Ledger, *, seed: int, size: int = PANEL
 def past_edits(step: int, *, seed: int, bound: int = SAMPLE_BOUND) -> list[int]:
     """Positions of the edits that are asked at a checkpoint: all of them, or `bound` of them.
 
-    The sample takes one edit out of each of `bound` equal age groups, so that plain means over it estimate means over all.
+    The sample takes one edit out of each of `bound` equal age groups: plain means over it estimate means over all.
     """
     if step <= bound:
         return list(range(step))
     starts = [group * step // bound for group in range(bound + 1)]
     return [
         min(range(start, end), key=lambda position: _rank(f"past {seed} {step} {position}"))
-        for start, end in zip(starts, starts[1:], strict=False)
+        for start, end in pairwise(starts)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ def load_state(folder: RunFolder, editor: Editor) -> int:
     Raises `BenchError` when the file is damaged.
     """
     try:
-        with safe_open(folder.state, framework="pt") as file:
+        with cast("Any", safe_open)(folder.state, framework="pt") as file:
             words: dict[str, Any] = json.loads(file.metadata()["state"])
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         numpy = words["numpy"]

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow
+import pyarrow.parquet
 
 from ..benchmark.edits import Normalisation
 from ..errors import BenchError
 from ..metrics.answers import COLUMNS, conform, score_rows
 
+# pyarrow ships no types.
+pa, pq = cast("Any", pyarrow), cast("Any", pyarrow.parquet)
+ArrowError: type[Exception] = pa.ArrowException
+
 _KEY = b"liveedit_bench"
 _WORD = pa.dictionary(pa.int32(), pa.string())
-_TYPES: dict[str, pa.DataType] = {
+_TYPES: dict[str, Any] = {
     "int32": pa.int32(),
     "int16": pa.int16(),
     "float32": pa.float32(),
@@ -49,30 +53,31 @@ def scored(rows: Sequence[Mapping[str, Any]], normalisation: Normalisation) -> p
 
 def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Several tables as one, sorted by step, moment, edit and probe."""
-    plain = [table.astype({name: "object" for name, kind in COLUMNS.items() if kind == "category"}) for table in tables]
+    words = {name: "object" for name, kind in COLUMNS.items() if kind == "category"}
+    plain: list[pd.DataFrame] = [cast("Any", table).astype(words) for table in tables]
     return _sorted(conform(pd.concat(plain, ignore_index=True)))
 
 
 def to_bytes(table: pd.DataFrame, info: TableInfo) -> bytes:
     """The table as a Parquet file."""
-    arrow: pa.Table = pa.Table.from_pandas(table, schema=SCHEMA, preserve_index=False)
+    arrow = pa.Table.from_pandas(table, schema=SCHEMA, preserve_index=False)
     arrow = arrow.replace_schema_metadata({_KEY: json.dumps(vars(info), sort_keys=True)})
     buffer = io.BytesIO()
-    cast("Any", pq).write_table(arrow, buffer, compression="zstd", compression_level=9, use_dictionary=True)
+    pq.write_table(arrow, buffer, compression="zstd", compression_level=9, use_dictionary=True)
     return buffer.getvalue()
 
 
 def read_table(path: Path) -> tuple[pd.DataFrame, TableInfo]:
     """A table and what its metadata says. Raises `BenchError` when the file is missing or is no answers table."""
     try:
-        arrow: pa.Table = cast("Any", pq).read_table(io.BytesIO(path.read_bytes()))
-        words = json.loads((cast("Any", arrow.schema).metadata or {})[_KEY])
+        arrow = pq.read_table(io.BytesIO(path.read_bytes()))
+        words: dict[str, Any] = json.loads(arrow.schema.metadata[_KEY])
         info = TableInfo(**words)
     except FileNotFoundError:
         raise BenchError(f"no {path}; finish the run first: the same command continues it") from None
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+    except (OSError, ArrowError, ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{path} is no answers table of this version ({type(error).__name__}); run again") from error
-    return conform(cast("Any", arrow).to_pandas()), info
+    return conform(arrow.to_pandas()), info
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
