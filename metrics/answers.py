@@ -124,7 +124,17 @@ def score_rows(table: pd.DataFrame, normalisation: Normalisation) -> pd.DataFram
     expired        null                                    null
     =============  ======================================  ==============================================
 
-    (DESIGN section 5.) For locality `expected_ids` is f_0's own greedy answer.
+    For locality `expected_ids` is f_0's own greedy answer. Raises `BenchError` as `row_scores` does.
+    """
+    teacher, free = row_scores(table, normalisation)
+    scored = {"teacher_forced": teacher.astype(np.float32), "free_running": free.astype(np.float32)}
+    return cast("Any", table).assign(**scored)
+
+
+def row_scores(table: pd.DataFrame, normalisation: Normalisation) -> tuple[FloatArray, FloatArray]:
+    """The two columns of `score_rows` in full precision, NaN for null.
+
+    Raises `BenchError` when columns are missing or the tokens of an asked row are misaligned.
     """
     require(table, ("kind", "status", "expected", "answer", "expected_ids", "teacher_ids", "ids"))
     status = column(table, "status")
@@ -137,8 +147,7 @@ def score_rows(table: pd.DataFrame, normalisation: Normalisation) -> pd.DataFram
     free = np.where(locality, same_ids(_lists(table, "ids", settled), expected_ids), matched).astype(np.float64)
     for scores in (teacher, free):
         scores[failed], scores[expired] = 0.0, np.nan
-    scored = {"teacher_forced": teacher.astype(np.float32), "free_running": free.astype(np.float32)}
-    return cast("Any", table).assign(**scored)
+    return teacher, free
 
 
 def is_locality(table: pd.DataFrame) -> BoolArray:

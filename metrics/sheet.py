@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..benchmark.edits import KINDS, Kind, Normalisation
 from ..errors import BenchError
-from .answers import BoolArray, FloatArray, IntArray, column, exact_match, is_locality, require, score_rows
+from .answers import BoolArray, FloatArray, IntArray, column, exact_match, is_locality, require, row_scores
 from .estimates import SCORERS
 from .intervals import Bootstrapped, Resampler, Rows
 from .locality import leak, truth
@@ -52,7 +52,7 @@ class Sheet:
     def from_table(cls, table: pd.DataFrame, normalisation: Normalisation) -> Sheet:
         """Score, check and sort. Raises `BenchError` for missing columns, unknown kinds and probes that stand twice."""
         require(table, _NEEDED)
-        table = score_rows(table, normalisation)
+        teacher, free = row_scores(table, normalisation)
         kinds = column(table, "kind").astype(str)
         unknown = sorted(set(kinds.tolist()) - set(KINDS))
         if unknown:
@@ -68,8 +68,8 @@ class Sheet:
             raise BenchError("the answers table holds a probe twice at one step; the run folder is damaged: run again")
         things, thing = np.unique(column(table, "thing").astype(str), return_inverse=True)
         scores = {
-            "teacher_forced": column(table, "teacher_forced").astype(np.float64),
-            "free_running": column(table, "free_running").astype(np.float64),
+            "teacher_forced": teacher,
+            "free_running": free,
             "truth": _truth(table, normalisation),
             "leak": _leak(table, normalisation, applied=position < step),
         }
