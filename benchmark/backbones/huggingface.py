@@ -5,10 +5,8 @@ Written for LLaVA; another family needs no more than a template, unless its pict
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +22,8 @@ from .pristine import PristineWeights
 EMBLEM_FOLDER = Path(__file__).parent / "emblem" / "weights"
 TEMPLATES = {"llava": "{image}\n{prompt}"}
 """How picture and prompt are joined, by `model_type`; no chat template, as in the paper's protocol."""
+PICTURES_ARE_ROWS = {"llava"}
+"""Families whose pictures enter as rows of the decoder's input and in no other way; their features are remembered."""
 DEFAULT_TEMPLATE = "{image}\n{prompt}"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -72,7 +72,7 @@ class HuggingFaceBackbone:
         self._features = FeatureCache(model, self._decoder, self._pristine)
         # Multimodal rotary positions (Qwen2-VL and its kin) are worked out by the model itself.
         self._plain_positions = not hasattr(self._model.base_model, "get_rope_index")
-        self._takes_features = "mm_encoder_outputs" in inspect.signature(self._model.forward).parameters
+        self._pictures_are_rows = self._model.config.model_type in PICTURES_ARE_ROWS
         tokenizer = self._encoder.tokenizer
         self._pad_id = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
 
@@ -290,19 +290,26 @@ class HuggingFaceBackbone:
     def _forward(self, batch: Batch, **options: Any) -> Any:
         if self._plain_positions:  # of any padding side; the models count from the left edge otherwise
             options["position_ids"] = (batch.attention_mask.cumsum(dim=1) - 1).clamp(min=0)
+        if batch.pixels is None:
+            return self._model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **options)
+        pixels = batch.pixels.to(self._model.dtype)
+        if not self._pictures_are_rows:
+            options.update(batch.extra, pixel_values=pixels, input_ids=batch.input_ids)
+            return self._model(attention_mask=batch.attention_mask, **options)
         features = self._remembered(batch)
-        if features is not None:
-            # The shape in which transformers hands on what its own vision side gave.
-            options["mm_encoder_outputs"] = {"image": SimpleNamespace(pooler_output=features)}
-        elif batch.pixels is not None:
-            options["pixel_values"] = batch.pixels.to(self._model.dtype)
-            options.update(batch.extra)
-        return self._model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **options)
+        if features is None:
+            features = self._model.base_model.get_image_features(pixel_values=pixels, return_dict=True).pooler_output
+        # By the mask and not by token id, as the model itself would: an image token in an answer is only a token.
+        rows = torch.cat(list(features))
+        if len(rows) != int(batch.image_mask.sum()):
+            raise ValueError(f"{len(rows)} rows of picture features for {int(batch.image_mask.sum())} image tokens")
+        embeddings = self._model.get_input_embeddings()(batch.input_ids)
+        embeddings = embeddings.masked_scatter(batch.image_mask[..., None], rows.to(embeddings.dtype))
+        return self._model(inputs_embeds=embeddings, attention_mask=batch.attention_mask, **options)
 
     def _remembered(self, batch: Batch) -> list[Tensor] | None:
         """Features of the batch's pictures from the cache, unless the batch carries other pixels than its pictures'."""
-        if batch.pixels is None or batch.extra or not self._takes_features:
-            return None
+        assert batch.pixels is not None
         pictures = [query.image for query in batch.queries if query.image is not None]
         pixels = [self._encoder.pixels(picture) for picture in pictures]
         own = torch.cat([each.inputs["pixel_values"] for each in pixels]).to(batch.pixels.device)

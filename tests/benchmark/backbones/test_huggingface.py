@@ -118,6 +118,18 @@ def test_logits_equal_the_models_own_forward(backbone: HuggingFaceBackbone):
         assert backbone.logits(batch).dtype == torch.float32
 
 
+def test_an_image_token_in_an_answer_is_only_a_token(backbone: HuggingFaceBackbone):
+    image_id = int(backbone.processor.image_token_id)
+    queries = questions(3)
+    batch = backbone.encode_ids(queries, [(20, image_id, 21), (image_id, 22), (23, 24, image_id)])
+    assert batch.image_mask.sum() == 8
+    logits = backbone.logits(batch)
+    other = backbone.logits(backbone.encode_ids(queries, [(20, 30, 21), (22, 22), (23, 24, 31)]))
+    for row in range(3):
+        changed = int((batch.input_ids[row] == image_id).nonzero().max())
+        assert torch.equal(logits[row, :changed], other[row, :changed])
+
+
 @pytest.mark.parametrize("pad", ["right", "left"])
 def test_logits_do_not_depend_on_batch_or_padding(backbone: HuggingFaceBackbone, pad: str):
     queries, targets = questions(32), answers(32)
