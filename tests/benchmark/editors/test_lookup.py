@@ -1,5 +1,6 @@
 import random
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from liveedit_bench.benchmark.editors.retrieval import Retrieval, RetrievalOptio
 from liveedit_bench.benchmark.editors.vandal import Vandal
 
 PROMPTS = ["which clan is this ?", "where does it come from ?", "who lives there ?"]
+AnyEditor = TypeVar("AnyEditor", bound=Editor)
 LOOKUPS: list[type[Lookup]] = [Vandal, Oracle, Majority, Retrieval]
 
 
@@ -37,7 +39,7 @@ def queries() -> list[Query]:
     return [*asked, Query(picture(99), PROMPTS[0]), Query(None, PROMPTS[1]), Query(picture(0), "who say ?")]
 
 
-def edited(kind: type[Editor], backbone: HuggingFaceBackbone) -> Editor:
+def edited(kind: type[AnyEditor], backbone: HuggingFaceBackbone) -> AnyEditor:
     editor = kind(backbone)
     for request in requests():
         editor.edit(request)
