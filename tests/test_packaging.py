@@ -2,12 +2,12 @@
 
 import importlib.metadata
 import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tarfile
-import time
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -157,14 +157,18 @@ def test_every_public_name_is_there() -> None:
     ids=["import", "script", "module"],
 )
 def test_the_face_is_quick_and_does_not_import_torch(command: list[str], tmp_path: Path) -> None:
-    """Another torch, first on the path, makes any import of it an error, whoever asks."""
+    """Another torch, first on the path, makes any import of it an error, whoever asks.
+
+    Processor time is counted: on a busy machine the clock on the wall measures the neighbours.
+    """
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     seconds: list[float] = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        seconds.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert done.returncode == 0, done.stdout + done.stderr
     assert statistics.median(seconds) < 0.5
 
