@@ -1,1 +1,7 @@
-"""LiveEdit, the reference editor: low-rank experts, a vision sentinel's hard filter, soft routing by the prompt."""
+"""LiveEdit, the reference editor: modules, routing, repository, losses, training and the adapter."""
+
+from __future__ import annotations
+
+from .editor import LiveEdit, LiveEditOptions
+
+__all__ = ["LiveEdit", "LiveEditOptions"]

@@ -1,0 +1,255 @@
+"""LiveEdit, the reference editor: lifelong vision-language model editing with low-rank mixture of experts.
+
+Source: CVPR 2025, arXiv 2411.15432. An edit generates one low-rank expert from its own hidden states; a question keeps the
+experts that resemble what it looks at more than a learned sentinel does (hard filter), weighs them by what is asked (soft
+routing) and adds their output after decoder layer l_e. The backbone itself is frozen.
+
+Departures from the paper, each an option or an entry of `Architecture` that switches it back:
+
+* `answer_embeddings`: the expert generator also reads the token embeddings of the answer (see `ExpertGenerator`).
+* `learn_end`: the edit loss includes the end-of-sequence token, because scores here are free-running.
+* `kept_in_training="filter"`: after a warm-up, training routes over the own expert plus what the filter keeps; the paper draws
+  a random subset (``"random"``).
+* `hard_negatives`: every kind of locality probe of the training stream, near-identical pictures included, is shown to the hard
+  filter and the same picture with another question to the soft routing; the paper has random image locality only.
+* `scale`: 1 where the released code has 1 / (5 sqrt(r)); LayerNorms before attention are trainable as in the released code.
+* The released training code applies the edited layer twice; that bug is not reproduced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from torch import Tensor
+
+from ....errors import BenchError, EditError
+from ...backbone import Answer, Backbone, Batch, Query
+from ...edits import EditStream
+from ...editor import Editor, EditRequest
+from .modules import InputFeatures, LiveEditModules
+from .repository import Repository
+from .routing import Route, apply_route, fusion_weights, mean_weights, sentinel_similarity, similarity
+from .weights import SHIPPED, TrainedModules
+
+
+@dataclass(frozen=True)
+class LiveEditOptions:
+    """Options of a run, then those of training.
+
+    weights: ``shipped``, or a file that training wrote. hard_filter, soft_routing: switch a part off (ablations).
+    layer: l_e; -1 takes two thirds of the depth (block 21 of 32 in the paper). width, heads, rank, slots, scale: see `Architecture`.
+    batch: edits per step whose experts learn; routing_batch: edits per step whose features learn. rate: peak of a one-cycle Adam.
+    seconds: compute cap of training, 0 for none.
+    """
+
+    weights: str = "shipped"
+    hard_filter: bool = True
+    soft_routing: bool = True
+    layer: int = -1
+    width: int = 128
+    heads: int = 8
+    rank: int = 8
+    slots: int = 4
+    scale: float = 1.0
+    answer_embeddings: bool = True
+    learn_end: bool = True
+    kept_in_training: Literal["filter", "random"] = "filter"
+    hard_negatives: bool = True
+    locality_loss: bool = True
+    soft_absolute_loss: bool = True
+    soft_relative_loss: bool = True
+    sentinel_loss: bool = True
+    steps: int = 4000
+    warm_up: int = 300
+    batch: int = 32
+    routing_batch: int = 96
+    rate: float = 2e-3
+    seconds: float = 0.0
+
+
+class LiveEdit(Editor):
+    """Low-rank mixture of experts with a vision-gated hard filter."""
+
+    name: ClassVar[str] = "liveedit"
+    Options: ClassVar[type[Any]] = LiveEditOptions
+    trainable: ClassVar[bool] = True
+    fixed_scores: ClassVar[Mapping[str, str]] = {
+        "text_locality": "switches itself off when there is no picture",
+        "locality_no_image": "switches itself off when there is no picture",
+    }
+
+    def __init__(self, backbone: Backbone, options: Any = None, *, seed: int = 0) -> None:
+        super().__init__(backbone, options, seed=seed)
+        self.options: LiveEditOptions
+        self._trained: TrainedModules | None = None
+        self._repository: Repository | None = None
+        depth = len(backbone.layers)
+        self.layer = 2 * depth // 3 if self.options.layer < 0 else self.options.layer
+        if self.layer >= depth:
+            raise BenchError(f"layer={self.layer} is not a block of {backbone.name}; give one from 0 to {depth - 1}")
+        self.first_layer_touched = self.layer
+
+    # What is trained
+
+    @property
+    def trained(self) -> TrainedModules:
+        """The trained modules, read on first use."""
+        if self._trained is None:
+            chosen = self.options.weights
+            path = SHIPPED / f"{self.backbone.name}.safetensors" if chosen == "shipped" else Path(chosen)
+            self.use(
+                TrainedModules.load(path, backbone=self.backbone.name, backbone_sha256=self.backbone.weights_sha256)
+            )
+        return cast(TrainedModules, self._trained)
+
+    def use(self, trained: TrainedModules) -> None:
+        """Take these modules; forgets every edit."""
+        weight = cast(Any, self.backbone.model).get_input_embeddings().weight
+        trained.modules.to(weight.device, weight.dtype).eval().requires_grad_(False)
+        self._trained = trained
+        self.layer = self.first_layer_touched = trained.modules.shape.layer
+        self._repository = Repository(trained.modules.shape, weight.device, weight.dtype)
+
+    @property
+    def modules(self) -> LiveEditModules:
+        """Expert generator, feature extractors and sentinel."""
+        return self.trained.modules
+
+    @property
+    def repository(self) -> Repository:
+        """Experts of the edits so far."""
+        _ = self.trained
+        return cast(Repository, self._repository)
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Digest of the file the modules came from."""
+        return self.trained.sha256 or None
+
+    @property
+    def train_seconds(self) -> float | None:
+        """How long the modules were trained."""
+        return self.trained.train_seconds
+
+    def trained_on(self) -> list[dict[str, Any]]:
+        """The streams the modules saw."""
+        return self.trained.trained_on
+
+    def fit(self, stream: EditStream, *, validation: EditStream | None = None, out: Path | None = None) -> None:
+        """Train on a stream; see `training`. Interrupted training goes on where it stopped when `out` is the same."""
+        from .training import train
+
+        self.use(
+            train(self.backbone, self.options, stream, layer=self.layer, seed=self.seed, validation=validation, out=out)
+        )
+
+    # Editing
+
+    @torch.no_grad()
+    def edit(self, request: EditRequest) -> None:
+        """Generate the edit's expert and put it into the repository. Raises `EditError` for an edit without a picture."""
+        if request.image is None:
+            raise EditError("liveedit routes by picture and cannot apply an edit without one", kind="text-only")
+        batch = self.backbone.encode([Query(request.image, request.prompt)], [request.target])
+        h = self._hidden(batch)
+        embeddings = cast(Any, self.backbone.model).get_input_embeddings()(batch.input_ids)
+        self.repository.add(self.modules.experts(h, batch.image_mask, batch.prompt_mask, batch.answer_mask, embeddings))
+
+    def reset(self) -> None:
+        """Forget every expert. The backbone was never changed."""
+        self.repository.clear()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The repository."""
+        return self.repository.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue with a saved repository."""
+        self.repository.load_state_dict(state)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the repository."""
+        return self.repository.state_bytes
+
+    # Answering
+
+    @torch.no_grad()
+    def logits(self, batch: Batch) -> Tensor:
+        """Teacher-forced logits with each row routed by its picture and prompt."""
+        with self._routed(batch):
+            return self.backbone.logits(batch)
+
+    def generate(self, queries: Sequence[Query], *, max_new_tokens: int | None = None) -> list[Answer]:
+        """Greedy answers; routed once on the prompt, kept while decoding."""
+        batch = self.backbone.encode(queries, pad="left")
+        with self._routed(batch):
+            return self.backbone.generate_batch(batch, max_new_tokens=max_new_tokens)
+
+    def route(self, h: Tensor, batch: Batch) -> Route:
+        """The kept experts of each row of a batch from its hidden states [B, T, d]."""
+        experts = self.repository.experts
+        pictured = batch.image_mask.any(dim=1) & batch.prompt_mask.any(dim=1)
+        scores = h.new_zeros(len(batch), len(self.repository))
+        kept = torch.zeros_like(scores, dtype=torch.bool)
+        if bool(pictured.any()):
+            inputs = self.modules.inputs(h[pictured], batch.image_mask[pictured], batch.prompt_mask[pictured])
+            scores[pictured] = similarity(inputs.psi, experts.psi)
+            kept[pictured] = self._passes(inputs)
+        weights = fusion_weights(scores, kept) if self.options.soft_routing else mean_weights(kept, h.dtype)
+        return Route.of(weights, kept)
+
+    def _passes(self, inputs: InputFeatures) -> Tensor:
+        """The hard filter, [B, E]."""
+        close = similarity(inputs.phi, self.repository.experts.phi)
+        if not self.options.hard_filter:
+            return torch.ones_like(close, dtype=torch.bool)
+        return close > sentinel_similarity(inputs)[:, None]
+
+    @contextmanager
+    def _routed(self, batch: Batch) -> Generator[None]:
+        """While open, layer l_e adds what the experts say. The first call routes, single-token calls after it follow."""
+        if not len(self.repository):
+            yield
+            return
+        experts, modules = self.repository.experts, self.modules
+        route: Route | None = None
+
+        def act(_module: object, _args: object, output: Any) -> Any:
+            nonlocal route
+            h: Tensor = output[0] if isinstance(output, tuple) else output
+            if route is None:
+                route = self.route(h, batch)
+            edited = apply_route(h, modules.expert_norm(h), experts.keys, experts.values, route)
+            return (edited, *cast("tuple[Any, ...]", output)[1:]) if isinstance(output, tuple) else edited
+
+        hook = self.backbone.layers[self.layer].register_forward_hook(act)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def _hidden(self, batch: Batch) -> Tensor:
+        """Output of layer l_e of the unedited model, [B, T, d]."""
+        return hidden_states(self.backbone, self.layer, batch)
+
+
+def hidden_states(backbone: Backbone, layer: int, batch: Batch) -> Tensor:
+    """Output of a decoder block for a batch, [B, T, d]."""
+    caught: list[Tensor] = []
+
+    def catch(_module: object, _args: object, output: Any) -> None:
+        caught.append(output[0] if isinstance(output, tuple) else output)
+
+    hook = backbone.layers[layer].register_forward_hook(catch)
+    try:
+        with torch.no_grad():
+            backbone.logits(batch)
+    finally:
+        hook.remove()
+    return caught[0]

@@ -1,0 +1,135 @@
+"""Questions as LiveEdit's training sees them: the frozen model's states at layer l_e, computed once.
+
+The backbone below l_e never changes, so its output for a training question is kept in memory where it fits; the layers above
+are run from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ....errors import BenchError
+from ...backbone import Backbone, Query
+from ...edits import Edit, Kind
+from .editor import hidden_states
+
+IN_SCOPE: tuple[Kind, ...] = ("reliability", "text_generality", "image_generality")
+OUT_OF_SCOPE: tuple[Kind, ...] = (
+    "image_locality",
+    "locality_twin_same",
+    "locality_twin_other",
+    "locality_other_question",
+)
+MOST_BYTES = 6 << 30
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Questions with answers at layer l_e. h [B, T, d], ids and masks [B, T]; `answer` covers the end of sequence too."""
+
+    h: Tensor
+    ids: Tensor
+    attention: Tensor
+    image: Tensor
+    prompt: Tensor
+    answer: Tensor
+
+    def __getitem__(self, chosen: Tensor) -> Rows:
+        return Rows(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Rows]) -> Rows:
+        """Blocks of rows as one, padded on the right to the longest."""
+        longest = max(part.ids.shape[1] for part in parts)
+        joined: dict[str, Tensor] = {}
+        for field in fields(cls):
+            tensors: list[Tensor] = [getattr(part, field.name) for part in parts]
+            gaps = [longest - tensor.shape[1] for tensor in tensors]
+            joined[field.name] = torch.cat(
+                [
+                    pad(tensor, (0, 0, 0, gap) if tensor.dim() == 3 else (0, gap))
+                    for tensor, gap in zip(tensors, gaps, strict=True)
+                ]
+            )
+        return cls(**joined)
+
+
+@dataclass(frozen=True)
+class Album:
+    """All questions of a stream: row ``place[kind][i]`` of `rows` is edit i's question of a kind; -1 where it has none."""
+
+    rows: Rows
+    place: dict[Kind, Tensor]
+    edits: int
+
+    def take(self, kind: Kind, edits: Tensor) -> Rows:
+        """The questions of one kind for these edits."""
+        return self.rows[self.place[kind][edits]]
+
+
+def compute_rows(backbone: Backbone, layer: int, queries: Sequence[Query], targets: Sequence[str]) -> Rows:
+    """Encode questions with their answers (end of sequence included) and run the lower layers."""
+    answers = [(*backbone.target_ids(target), backbone.eos_id) for target in targets]
+    batch = backbone.encode_ids(queries, answers)
+    return Rows(
+        h=hidden_states(backbone, layer, batch),
+        ids=batch.input_ids,
+        attention=batch.attention_mask,
+        image=batch.image_mask,
+        prompt=batch.prompt_mask,
+        answer=batch.answer_mask,
+    )
+
+
+def make_album(backbone: Backbone, layer: int, edits: Sequence[Edit], *, batch: int = 64) -> Album:
+    """Compute the rows of every pictured question of training kinds. Raises `BenchError` when they do not fit into memory."""
+    queries, targets = list[Query](), list[str]()
+    place: dict[Kind, Tensor] = {kind: torch.full((len(edits),), -1) for kind in (*IN_SCOPE, *OUT_OF_SCOPE)}
+    for position, edit in enumerate(edits):
+        for probe in edit.probes:
+            if probe.kind in place and probe.image is not None:
+                place[probe.kind][position] = len(queries)
+                queries.append(Query(probe.image, probe.prompt))
+                targets.append(probe.target)
+    blocks = list[Rows]()
+    for start in range(0, len(queries), batch):
+        block = compute_rows(backbone, layer, queries[start : start + batch], targets[start : start + batch])
+        need = block.h.numel() * block.h.element_size() * len(queries) // len(block.h)
+        if need > MOST_BYTES:
+            raise BenchError(
+                f"the training states of {len(edits)} edits need {need / 2**30:.0f} GiB ({MOST_BYTES >> 30} GiB are allowed); train on fewer edits"
+            )
+        blocks.append(block)
+    return Album(Rows.stacked(blocks), place, len(edits))
+
+
+class Upper:
+    """The decoder above layer l_e, run from edited states: the same forward with the lower blocks left out."""
+
+    def __init__(self, backbone: Backbone, layer: int) -> None:
+        model = cast(Any, backbone.model)
+        self._decoder, self._head, self._layer = model.get_decoder(), model.get_output_embeddings(), layer
+
+    def final(self, h: Tensor, attention: Tensor) -> Tensor:
+        """Final hidden states [B, T, d] from states after layer l_e; padding on the right."""
+        every = self._decoder.layers
+        self._decoder.layers = every[self._layer + 1 :]
+        try:
+            return self._decoder(inputs_embeds=h, attention_mask=attention, use_cache=False).last_hidden_state
+        finally:
+            self._decoder.layers = every
+
+    def answers(self, h: Tensor, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits [N, V] that predict answer tokens, the tokens [N], and whose they are [N]."""
+        where = rows.answer[:, 1:]
+        return (
+            self._head(self.final(h, rows.attention)[:, :-1][where]).float(),
+            rows.ids[:, 1:][where],
+            where.nonzero()[:, 0],
+        )

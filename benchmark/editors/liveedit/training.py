@@ -1,0 +1,245 @@
+"""Trains LiveEdit's modules on an editing stream; the backbone stays frozen (paper section 4.4)."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from ...backbone import Backbone
+from ...edits import EditStream
+from . import losses
+from .checkpoint import Checkpoint
+from .modules import Architecture, Experts, InputFeatures, LiveEditModules
+from .routing import fusion_weights, residual, sentinel_similarity, similarity
+from .rows import IN_SCOPE, OUT_OF_SCOPE, Album, Rows, Upper, make_album
+from .validation import validate
+from .weights import TrainedModules
+
+if TYPE_CHECKING:
+    from .editor import LiveEditOptions
+
+CHECK_EVERY = 250
+
+
+class Step:
+    """The losses of one batch of edits."""
+
+    def __init__(self, backbone: Backbone, modules: LiveEditModules, options: LiveEditOptions, album: Album) -> None:
+        self._modules, self._options, self._album = modules, options, album
+        self._upper = Upper(backbone, modules.shape.layer)
+        self._embed = cast(Any, backbone.model).get_input_embeddings()
+        self._eos = backbone.eos_id
+
+    def losses(self, edits: Tensor, *, step: int, dice: torch.Generator) -> dict[str, Tensor]:
+        """Every loss term for these edits; the first `batch` of them generate experts, all of them feed the routing terms."""
+        options, album, modules = self._options, self._album, self._modules
+        small = min(options.batch, len(edits))
+        own = torch.arange(len(edits))
+        request = album.take("reliability", edits)
+        phi, psi = modules.edit_routing(request.h, request.image, request.prompt)
+        inside = [album.take(kind, edits) for kind in IN_SCOPE]
+        kinds = OUT_OF_SCOPE if options.hard_negatives else OUT_OF_SCOPE[:1]
+        order = torch.randperm(len(kinds), generator=dice)[:2].tolist()
+        outside = [album.take(kinds[index], edits) for index in order]
+
+        in_features = [modules.inputs(rows.h, rows.image, rows.prompt) for rows in inside]
+        out_features = [modules.inputs(rows.h, rows.image, rows.prompt) for rows in outside]
+        terms = self._routing_terms(phi, psi, in_features, out_features, own)
+
+        first = request[own[:small]]
+        answer = first.answer & (first.ids != self._eos)
+        experts = modules.experts(first.h, first.image, first.prompt, answer, self._embed(first.ids))
+        kept_in = [self._kept(features, experts, small, step, dice, forced=True) for features in in_features]
+        kept_out = self._kept(out_features[0], experts, small, step, dice, forced=False)
+        weights = [
+            fusion_weights(similarity(features.psi[:small], experts.psi), kept)
+            for features, kept in zip([*in_features, out_features[0]], [*kept_in, kept_out], strict=True)
+        ]
+        return terms | self._content_terms(
+            [rows[own[:small]] for rows in [*inside, outside[0]]], experts, weights, small
+        )
+
+    def _routing_terms(
+        self, phi: Tensor, psi: Tensor, inside: list[InputFeatures], outside: list[InputFeatures], own: Tensor
+    ) -> dict[str, Tensor]:
+        options, terms = self._options, dict[str, Tensor]()
+        count = len(own)
+        same = [similarity(features.psi, psi) for features in inside]
+        if options.soft_relative_loss:
+            terms["soft_relative"] = torch.stack([losses.soft_relative_loss(scores, own) for scores in same]).mean()
+        if options.soft_absolute_loss:
+            others = [scores[own, (own - 1) % count] for scores in same]
+            if options.hard_negatives:
+                others += [similarity(features.psi, psi)[own, own] for features in outside]
+            terms["soft_absolute"] = losses.soft_absolute_loss(
+                torch.cat([scores[own, own] for scores in same]), torch.cat(others)
+            )
+        terms["hard_in_scope"] = torch.stack(
+            [
+                losses.hard_in_scope_loss(similarity(features.phi, phi), sentinel_similarity(features), own)
+                for features in inside
+            ]
+        ).mean()
+        if options.sentinel_loss:
+            terms["hard_locality"] = torch.stack(
+                [
+                    losses.hard_locality_loss(similarity(features.phi, phi), sentinel_similarity(features))
+                    for features in outside
+                ]
+            ).mean()
+        return terms
+
+    @torch.no_grad()
+    def _kept(
+        self, features: InputFeatures, experts: Experts, count: int, step: int, dice: torch.Generator, *, forced: bool
+    ) -> Tensor:
+        """Which experts answer in training, [B, B]: after the warm-up what the filter keeps; the own one always if forced."""
+        kept = torch.zeros(count, count, dtype=torch.bool)
+        if step > self._options.warm_up:
+            if self._options.kept_in_training == "filter":
+                close = similarity(features.phi[:count], experts.phi)
+                kept = close > sentinel_similarity(features)[:count, None]
+            else:
+                kept = torch.arange(count)[None, :] < torch.randint(0, count + 1, (count, 1), generator=dice)
+        return kept | torch.eye(count, dtype=torch.bool) if forced else kept
+
+    def _content_terms(
+        self, samples: list[Rows], experts: Experts, weights: list[Tensor], small: int
+    ) -> dict[str, Tensor]:
+        rows = Rows.stacked(samples)
+        edited = residual(rows.h, self._modules.expert_norm(rows.h), experts, torch.cat(weights))
+        logits, wanted, owner = self._upper.answers(edited, rows)
+        terms = dict[str, Tensor]()
+        scored = torch.ones_like(wanted, dtype=torch.bool) if self._options.learn_end else wanted != self._eos
+        for index, kind in enumerate(IN_SCOPE):
+            mine = (owner // small == index) & scored
+            terms[kind] = losses.edit_loss(logits[mine], wanted[mine], owner[mine] - index * small, small)
+        if self._options.locality_loss:
+            before = samples[-1]
+            with torch.no_grad():
+                old, _, old_owner = self._upper.answers(before.h, before)
+            terms["locality"] = losses.locality_loss(logits[owner // small == len(IN_SCOPE)], old, old_owner, small)
+        return terms
+
+
+def _rate(step: int, options: LiveEditOptions, share: float) -> float:
+    """One cycle: up over the first tenth, then a half cosine to a hundredth of the peak."""
+    warm = max(1, options.steps // 10)
+    return options.rate * min(1.0, step / warm) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+
+
+def train(
+    backbone: Backbone,
+    options: LiveEditOptions,
+    stream: EditStream,
+    *,
+    layer: int,
+    seed: int,
+    validation: EditStream | None,
+    out: Path | None,
+) -> TrainedModules:
+    """Fit the modules; goes on from the newest checkpoint under `out`.
+
+    Writes ``log.jsonl`` (every loss term of every tenth step, validation every 250), ``checkpoint.safetensors`` and at the end
+    ``modules.safetensors`` under `out`.
+    """
+    console = Console(stderr=True)
+    torch.manual_seed(seed)
+    began = time.monotonic()
+    console.print(f"LiveEdit: states of {len(stream)} edits at layer {layer}")
+    album = make_album(backbone, layer, stream)
+    held_out = make_album(backbone, layer, validation) if validation is not None else None
+    shape = Architecture(
+        hidden_size=backbone.hidden_size,
+        layer=layer,
+        sentinel_rows=int(album.rows.image[0].sum()),
+        width=options.width,
+        heads=options.heads,
+        rank=options.rank,
+        slots=options.slots,
+        scale=options.scale,
+        answer_embeddings=options.answer_embeddings,
+    )
+    modules = LiveEditModules(shape).to(album.rows.h.device, album.rows.h.dtype)
+    optimizer = torch.optim.Adam(modules.parameters(), lr=options.rate, betas=(0.9, 0.98))
+    checkpoint = Checkpoint(None if out is None else out / "checkpoint.safetensors", modules, optimizer)
+    done, spent = checkpoint.load()
+    began -= spent
+    work = Step(backbone, modules, options, album)
+    log = None if out is None else (out / "log.jsonl").open("a")
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=options.steps, completed=done)
+        for step in range(done + 1, options.steps + 1):
+            # Everything random in a step hangs on its number, so that a resumed run repeats nothing and skips nothing.
+            dice = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            elapsed = time.monotonic() - began
+            share = max(step / options.steps, elapsed / options.seconds if options.seconds else 0.0)
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(step, options, share)
+            edits = torch.randperm(album.edits, generator=dice)[: options.routing_batch]
+            terms = work.losses(edits, step=step, dice=dice)
+            total = torch.stack(list(terms.values())).sum()
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
+            optimizer.step()
+            last = step == options.steps or share >= 1.0
+            note: dict[str, Any] = {}
+            if step % 10 == 0 or last:
+                note = {"step": step, "seconds": round(elapsed, 1), "total": total.item()} | {
+                    name: term.item() for name, term in terms.items()
+                }
+                progress.update(bar, completed=step, description=f"loss {total.item():.3f}")
+            if held_out is not None and (step % CHECK_EVERY == 0 or last):
+                note["validation"] = validate(backbone, modules, held_out)
+                progress.console.print(
+                    f"step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in note["validation"].items())
+                )
+            if log is not None and note:
+                log.write(json.dumps(note, allow_nan=False) + "\n")
+                log.flush()
+            if step % CHECK_EVERY == 0 or last:
+                checkpoint.save(step, time.monotonic() - began)
+            if last:
+                break
+    if log is not None:
+        log.close()
+    source = stream.source
+    trained_on = [
+        {
+            "dataset": source.dataset,
+            "split": source.split,
+            "seed": source.seed,
+            "edits": len(stream),
+            "sha256": stream.sha256,
+        }
+    ]
+    trained = TrainedModules(
+        modules=modules,
+        backbone=backbone.name,
+        backbone_sha256=backbone.weights_sha256,
+        trained_on=trained_on,
+        train_seconds=time.monotonic() - began,
+        options=asdict(options),
+    )
+    if out is not None:
+        path = out / "modules.safetensors"
+        trained.save(path)
+        return TrainedModules.load(path, backbone=backbone.name, backbone_sha256=backbone.weights_sha256)
+    return trained
