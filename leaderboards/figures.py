@@ -238,20 +238,22 @@ _TITLES: Final = {
     "scorer_text": "Scorer",
     "edits": "Edits applied",
     "score": "Score",
-    "interval": "95 % within stream",
+    "interval": "95 % interval",
     "n": "n",
     "age": "Age",
     "lost": "Forgotten",
 }
 
 
-def _tooltip(*fields: str) -> list[alt.Tooltip]:
-    return [alt.Tooltip(f"{field}:N", title=_TITLES[field]) for field in fields]
+def _tooltip(*fields: str) -> Any:
+    """A table of fields. Near a point (and not on it) Vega-Lite hands the point's datum inside another."""
+    pairs = ", ".join(f"'{_TITLES[field]}': (datum.datum || datum).{field}" for field in fields)
+    return _signal(f"{{{pairs}}}")
 
 
-def _signal(name: str) -> Any:
-    """A value that the theme or the page sets."""
-    return alt.value(cast("Any", alt.ExprRef(name)))
+def _signal(expression: str) -> Any:
+    """A value that Vega works out, often the name of one that the theme sets."""
+    return alt.value(cast("Any", alt.ExprRef(expression)))
 
 
 def _data(rows: list[Spec]) -> alt.Data:

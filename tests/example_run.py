@@ -1,6 +1,6 @@
 """A run folder made of numbers: what the report is looked at and tested with, without a model or a world.
 
-``python tests/leaderboards/make_run.py FOLDER`` writes one and its report.
+``python tests/example_run.py FOLDER`` writes one and its report, to look at.
 """
 
 from __future__ import annotations
