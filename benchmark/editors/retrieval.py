@@ -102,16 +102,16 @@ class Retrieval(Lookup):
     def __init__(self, backbone: Backbone, options: RetrievalOptions | None = None, *, seed: int = 0) -> None:
         super().__init__(backbone, options, seed=seed)
         given: RetrievalOptions = self.options
-        self._features = FrozenFeatures(backbone, pool=given.pool, prompt_layer=given.prompt_layer)
+        self.features = FrozenFeatures(backbone, pool=given.pool, prompt_layer=given.prompt_layer)
         self._images: list[Tensor | None] = []
         self._prompts: list[Tensor] = []
         self._stacked: tuple[Tensor, Tensor, Tensor] | None = None
 
     def edit(self, request: EditRequest) -> None:
         """Remember the target under the features of picture and prompt."""
-        image = None if request.image is None else self._features.picture(request.image)
+        image = None if request.image is None else self.features.picture(request.image)
         super().edit(request)
-        self._store(image, self._features.prompt(request.prompt))
+        self._store(image, self.features.prompt(request.prompt))
 
     def forget(self) -> None:
         """Empty the table."""
@@ -130,10 +130,10 @@ class Retrieval(Lookup):
         if not self.records:
             return None
         images, prompts, shown = self._index()
-        near_prompt = prompts @ self._features.prompt(query.prompt)
+        near_prompt = prompts @ self.features.prompt(query.prompt)
         near_image = torch.ones_like(near_prompt)
         if query.image is not None:
-            near_image = images @ self._features.picture(query.image)
+            near_image = images @ self.features.picture(query.image)
         fits = (
             (shown == (query.image is not None))
             & (near_image > self.options.threshold_image)
