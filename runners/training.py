@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..benchmark.editor import Editor
 from ..benchmark.options import parse_options
 from ..benchmark.plugins import find_editor, load_backbone, load_editor, load_stream
 from ..errors import BenchError
@@ -28,7 +29,7 @@ class Trained:
 
 def train(
     *,
-    editor: str,
+    editor: str | type[Editor],
     backbone: str = "emblem-llava",
     stream: str = "emblems",
     edits: int = 5000,

@@ -219,8 +219,6 @@ class Buckets(Editor):
         return self.kept.get(self.bucket(query)) or self.backbone.belief(query)  # type: ignore[attr-defined]
 
     def logits(self, batch: Batch) -> Tensor:
-        for query in batch.queries:
-            note(event="ask", edits=self.edits, prompt=query.prompt, image=query.image and query.image.sha256)
         return say(batch, [self.believed(query) for query in batch.queries])
 
     def generate(self, queries: Sequence[Query], *, max_new_tokens: int | None = None) -> list[Answer]:
@@ -237,6 +235,29 @@ class Buckets(Editor):
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         self.edits, kept = json.loads(bytes(state["kept"].tolist()))
         self.kept = {int(bucket): target for bucket, target in kept}
+
+
+def run_logged(out: str, log: str, steps: int, options: Options) -> None:
+    """A run in a process of its own, every question of the harness written to the log."""
+    from liveedit_bench.runners import lifelong
+    from liveedit_bench.runners.probing import Prober
+
+    os.environ["FAKE_LOG"] = log
+    ask, answer = Prober.ask, Prober.answer
+
+    def logged_ask(self: Prober, asks: Any, **more: Any) -> Any:
+        for one in asks:
+            note(event="ask", step=self.step, label=one.label)
+        return ask(self, asks, **more)
+
+    def logged_answer(self: Prober, asks: Any, **more: Any) -> Any:
+        if "unedited" in self._name:
+            note(event="f0")
+        return answer(self, asks, **more)
+
+    Prober.ask, Prober.answer = logged_ask, logged_answer
+    editor = Buckets(FakeBackbone(), options)
+    lifelong.run(editor=editor, stream=build(steps), steps=steps, out=out, progress=False)
 
 
 class Nothing(Editor):
