@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from example_run import make_run
+from example_run import make_answers, make_run
 from PIL import Image
 
 from liveedit_bench.benchmark.edits import KINDS, EditStream, Picture
@@ -70,12 +70,23 @@ def test_pictures_are_pngs_of_their_own_size(gallery: Gallery):
     assert Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).size == (64, 64)
 
 
-def test_large_pictures_become_small(run: tuple[Path, EditStream]):
+def with_large_pictures(stream: EditStream) -> EditStream:
     large = Picture(lambda: Image.new("RGB", (800, 400)))
-    edits = [replace(edit, image=large) for edit in run[1]]
-    stream = EditStream(edits, run[1].source)
+    return EditStream([replace(edit, image=large) for edit in stream], stream.source)
+
+
+def test_another_stream_is_noticed(run: tuple[Path, EditStream]):
     with pytest.raises(NoGallery, match="another one than the run's"):
-        make_gallery(run[0], INFO, loader=lambda _: stream)
+        make_gallery(run[0], INFO, loader=lambda _: with_large_pictures(run[1]))
+
+
+def test_large_pictures_become_small(run: tuple[Path, EditStream], tmp_path: Path):
+    stream = with_large_pictures(run[1][:4])
+    make_answers(stream).to_parquet(tmp_path / "probes.parquet")
+    gallery = make_gallery(tmp_path / "probes.parquet", INFO, loader=lambda _: stream)
+    uri = gallery.right[0].edited
+    assert uri is not None
+    assert Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).size == (192, 96)
 
 
 def test_why_there_is_no_gallery(run: tuple[Path, EditStream], tmp_path: Path):
