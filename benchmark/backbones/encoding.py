@@ -71,16 +71,16 @@ class Encoder:
         self.target_ids = lru_cache(maxsize=65536)(self._target_ids)
 
     def text(self, prompt: str, target: str | None, *, image: bool) -> tuple[str, int]:
-        """The whole text, and the index of the character where the answer begins (its length when there is none)."""
+        """The whole text, and the index of the character where the question ends and the answer with its space begins."""
         if self.image_token in prompt:
             raise BenchError(f"the prompt {prompt!r} contains the image token {self.image_token}; remove it")
         question = self.template.format(image=self.image_token, prompt=prompt) if image else prompt
         if target is None:
             return question, len(question)
-        return f"{question} {target}", len(question) + 1
+        return f"{question} {target}", len(question)
 
     def _row(self, prompt: str, expansion: tuple[int, ...] | None, target: str | None) -> Row:
-        text, answer_start = self.text(prompt, target, image=expansion is not None)
+        text, question_end = self.text(prompt, target, image=expansion is not None)
         encoded = self.tokenizer(text, return_offsets_mapping=True)
         ids: list[int] = []
         parts: list[int] = []
@@ -95,7 +95,8 @@ class Encoder:
             if awaiting or end == 0:  # special tokens added by the tokenizer have empty offsets
                 parts.append(OTHER)
             else:
-                parts.append(ANSWER if end > answer_start else PROMPT)
+                # A token that is the space alone (byte-level BPE has such) belongs to the answer: it must be said too.
+                parts.append(ANSWER if end > question_end else PROMPT)
         return Row(np.asarray(ids, dtype=np.int64), np.asarray(parts, dtype=np.int8))
 
     def row_with_ids(self, prompt: str, expansion: tuple[int, ...] | None, answer: Sequence[int]) -> Row:
