@@ -2,8 +2,9 @@
 
 ``python -m liveedit_bench.benchmark.backbones.emblem.train --out weights/`` rebuilds what is shipped.
 
-Two stages. *Seeing*: the vision tower learns the five attributes with throw-away heads (pictures are learnt last when
-everything starts at once). *Answering*: the whole `LlavaForConditionalGeneration` learns the lessons of `lessons`.
+Three stages. *Seeing*: the vision tower learns the five attributes with throw-away heads (pictures are learnt last when
+everything starts at once). *Answering*: the whole `LlavaForConditionalGeneration` learns the lessons of `lessons` at a high
+rate. *Settling*: the same lessons while the rate goes to zero.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -117,14 +119,13 @@ def _pixels(pictures: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
 
 
-def _one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    warm = max(1, min(300, steps // 10))
-    return torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: (
-            min(1.0, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
-        ),
-    )
+def _one_cycle(optimizer: torch.optim.Optimizer, steps: int, warm: int = 300) -> torch.optim.lr_scheduler.LambdaLR:
+    """Warm-up, then a half cosine down to a fiftieth over `steps`."""
+
+    def share(step: int) -> float:
+        return min(1.0, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 
 
 class _Heads(nn.Module):
@@ -212,15 +213,17 @@ def learn_to_answer(
     shown: list[Emblem],
     *,
     steps: int,
-    batch: int,
-    seed: int,
+    horizon: int,
     rate: float,
-    partial: Path,
+    seed: int,
+    warm: int = 300,
+    batch: int = 64,
 ) -> None:
-    """Stage two: everything learns to answer."""
+    """Stages two and three: everything learns to answer. The rate follows a half cosine over `horizon` steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.02)
-    schedule, began = _one_cycle(optimizer, steps), time.monotonic()
-    for step, (pixels, pictured, plain) in enumerate(_batches(album, shown, Teacher(seed), batch, seed), start=1):
+    schedule, began = _one_cycle(optimizer, horizon, warm), time.monotonic()
+    batches = islice(_batches(album, shown, Teacher(seed), batch, seed), steps)
+    for step, (pixels, pictured, plain) in enumerate(batches, start=1):
         seen_loss, seen_right = _lesson_loss(model, pictured, pixels)
         text_loss, text_right = _lesson_loss(model, plain, None)
         optimizer.zero_grad(set_to_none=True)
@@ -233,10 +236,6 @@ def learn_to_answer(
                 f"answering {step}/{steps} loss {seen_loss.item():.3f} text {text_loss.item():.3f}"
                 f" tokens right {seen_right:.3f} text {text_right:.3f} [{time.monotonic() - began:.0f} s]"
             )
-        if step % 1000 == 0:
-            save(model, partial)
-        if step == steps:
-            return
 
 
 def save(model: LlavaForConditionalGeneration, out: Path) -> None:
@@ -249,14 +248,12 @@ def save(model: LlavaForConditionalGeneration, out: Path) -> None:
 def main() -> None:
     """The command that rebuilds the shipped weights."""
     parser = argparse.ArgumentParser(description="Train the embedded backbone from scratch.")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for weights, tokenizer, processor and measurement"
-    )
-    parser.add_argument("--views", type=int, default=8, help="pictures of every training emblem")
-    parser.add_argument("--see-steps", type=int, default=2500)
-    parser.add_argument("--answer-steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights, tokenizer, processor, measurement")
+    parser.add_argument("--answered", type=Path, help="start the third stage from this folder, saved after the second")
+    parser.add_argument("--views", type=int, default=6, help="pictures of every training emblem")
+    parser.add_argument("--see-steps", type=int, default=2400)
+    parser.add_argument("--answer-steps", type=int, default=2000)
+    parser.add_argument("--settle-steps", type=int, default=700)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -266,17 +263,16 @@ def main() -> None:
     _console.print(f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters")
     album, shown = draw_album(given.views, given.workers)
     _console.print(f"{len(album):,} pictures drawn")
-    labels = torch.tensor([[emblem.value(task) for task in TASKS] for emblem in shown])
-    learn_to_see(model, album, labels, steps=given.see_steps, batch=128, seed=given.seed)
+    if given.answered is None:
+        labels = torch.tensor([[emblem.value(task) for task in TASKS] for emblem in shown])
+        learn_to_see(model, album, labels, steps=given.see_steps, batch=128, seed=given.seed)
+        learn_to_answer(model, album, shown, steps=given.answer_steps, horizon=5000, rate=2e-3, seed=given.seed)
+        save(model, given.out)
+    else:
+        saved = LlavaForConditionalGeneration.from_pretrained(given.answered, dtype=torch.float32)
+        model.load_state_dict(saved.state_dict())
     learn_to_answer(
-        model,
-        album,
-        shown,
-        steps=given.answer_steps,
-        batch=given.batch,
-        seed=given.seed,
-        rate=given.rate,
-        partial=given.out,
+        model, album, shown, steps=given.settle_steps, horizon=given.settle_steps, rate=1e-3, seed=given.seed + 1, warm=50
     )
     save(model, given.out)
     from .measure import measure
