@@ -1,7 +1,7 @@
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import fakes
@@ -43,14 +43,13 @@ def test_help_is_fast_and_free_of_torch():
     code = (
         "import sys; from liveedit_bench import cli\ntry: cli.main(['--help'])\nfinally: print('torch' in sys.modules)"
     )
-    best = 10.0
-    for _ in range(5):  # the machine may be busy
-        began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        best = min(best, time.perf_counter() - began)
-        assert done.stdout.endswith("False\n")
-        assert "Usage: liveedit-bench" in done.stdout
-    assert best < 0.5
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = os.times()
+    assert done.stdout.endswith("False\n")
+    assert "Usage: liveedit-bench" in done.stdout
+    # Processor time: the machine may be busy with something else.
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
 
 
 def test_run_leaves_a_folder_with_a_report(done: Path, capsys: pytest.CaptureFixture[str]):
@@ -65,11 +64,12 @@ def test_run_leaves_a_folder_with_a_report(done: Path, capsys: pytest.CaptureFix
         "curve.svg",
     } <= names
     words = ["run", "--editor", f"{FAKES}:Buckets", *FAKE, "--steps", "12", "--out", str(done)]
-    code, out, err = call(capsys, *words, "--json")
+    code, out, _ = call(capsys, *words, "--json")
     assert code == 0
     assert json.loads(out) == json.loads((done / "result.json").read_text())
     Result.model_validate_json(out)
-    code, out, err = call(capsys, *words)
+    code, out, _ = call(capsys, *words)
+    assert code == 0
     assert "score" in out
     assert "digest" in out
 

@@ -98,7 +98,7 @@ def test_datasets_and_backbones_are_found_alike():
     assert plugins.load_backbone(backbone) is backbone
     with pytest.raises(BenchError, match="did you mean 'emblem-llava'"):
         plugins.load_backbone("emblem-lava")
-    with pytest.raises(BenchError, match="no dataset is called 'emblem' .did you mean 'emblems'"):
+    with pytest.raises(BenchError, match=r"no dataset is called 'emblem' .did you mean 'emblems'"):
         plugins.load_stream("emblem", edits=3)
 
 

@@ -169,9 +169,10 @@ def test_other_weights_and_other_code_are_refused(done: tuple[Path, dict[str, An
     other.weights_sha256 = "f" * 64
     with pytest.raises(BenchError, match="backbone_weights_sha256"):
         run(done[0], editor=Buckets(other, OPTIONS))
-    with monkeypatch.context() as patch, pytest.raises(BenchError, match="editor_weights_sha256"):
+    with monkeypatch.context() as patch:
         patch.setattr(Buckets, "weights_sha256", "1" * 64)
-        run(done[0])
+        with pytest.raises(BenchError, match="editor_weights_sha256"):
+            run(done[0])
     monkeypatch.setattr("liveedit_bench.runners.identity.code_sha256", lambda editor: "2" * 64)
     with pytest.raises(BenchError, match="code_sha256"):
         run(done[0])

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, then the same again: the same digest, few edits repeated, no journalled probe asked twice."""
+"""SIGKILL at random moments, then the same again: equal digest, few edits repeated, no journalled probe asked twice."""
 
 import json
 import multiprocessing
