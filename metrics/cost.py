@@ -50,15 +50,15 @@ def durations(seconds: Sequence[float]) -> Seconds | None:
 
 
 def answering_overhead(edited: Sequence[float], unedited: Sequence[float]) -> float | None:
-    """How much slower the edited model answers: median(edited) / median(f_0) - 1; 0.25 means a quarter slower.
+    """Answering time in units of the unedited model's: median(edited) / median(f_0); 1.25 means a quarter slower.
 
-    Both sides are seconds per answer, measured on the same questions and batches. None when either side is empty or f_0
-    took no measurable time.
+    Both sides are seconds for the same questions in the same batches. None when either side is empty or f_0 took no
+    measurable time.
     """
     ours, base = _finite(edited), _finite(unedited)
     if not len(ours) or not len(base) or not np.median(base) > 0:
         return None
-    return float(np.median(ours) / np.median(base)) - 1.0
+    return float(np.median(ours) / np.median(base))
 
 
 def _finite(seconds: Sequence[float]) -> FloatArray:

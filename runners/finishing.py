@@ -54,16 +54,17 @@ def _checked(replay: Replay, table: pd.DataFrame) -> dict[str, Any]:
     with undisturbed():
         causality = check_causality(table, replay.questions, replay.prober, replay.backbone, step=step, seed=plan.seed)
         asks = timed(replay.edits, replay.unedited.answers)
-        # `metrics.cost` gives what is added to f_0's time; the result says how often f_0's time it is.
-        added = answering_overhead([replay.prober.seconds_to_force(asks)], [replay.unedited.seconds]) if asks else None
+        times_f0 = (
+            answering_overhead([replay.prober.seconds_to_force(asks)], [replay.unedited.seconds]) if asks else None
+        )
     event: dict[str, Any] = {
         "event": "checked",
         "checked": causality.checked,
         "mismatches": causality.mismatches,
         "state_bytes": int(replay.editor.state_bytes),
     }
-    if added is not None:
-        event["answering_overhead"] = 1.0 + added
+    if times_f0 is not None:
+        event["answering_overhead"] = times_f0
     replay.journal.append(event)
     return event
 

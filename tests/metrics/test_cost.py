@@ -35,9 +35,9 @@ def test_nothing_timed_is_nothing_said():
     assert Cost().plain() == {}
 
 
-def test_overhead_is_what_comes_on_top():
-    assert answering_overhead([2.0, 3.0, 50.0], [2.0, 2.0]) == 0.5
-    assert answering_overhead([1.0], [1.0]) == 0
+def test_overhead_is_in_units_of_the_unedited_model():
+    assert answering_overhead([2.0, 3.0, 50.0], [2.0, 2.0]) == 1.5
+    assert answering_overhead([1.0], [1.0]) == 1
 
 
 def test_plain_is_the_shape_of_a_result():
