@@ -105,9 +105,9 @@ def _draw_views(job: tuple[tuple[Emblem, ...], int]) -> NDArray[np.uint8]:
     return np.stack([np.asarray(emblem.draw("backbone", emblem.name, view)) for emblem in some])
 
 
-def draw_album(views: int, workers: int) -> tuple[NDArray[np.uint8], list[Emblem]]:
-    """`views` pictures of every training emblem, [N, 48, 48, 3], with the emblem each shows."""
-    every = emblems("train")
+def draw_album(views: int, workers: int, most: int | None = None) -> tuple[NDArray[np.uint8], list[Emblem]]:
+    """`views` pictures of every training emblem (or the first `most`), [N, 48, 48, 3], with the emblem each shows."""
+    every = emblems("train")[:most]
     blocks = [every[start : start + 1024] for start in range(0, len(every), 1024)]
     jobs = [(block, view) for view in range(views) for block in blocks]
     with ProcessPoolExecutor(workers) as pool:
@@ -251,9 +251,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, tokenizer, processor, measurement")
     parser.add_argument("--answered", type=Path, help="start the third stage from this folder, saved after the second")
     parser.add_argument("--views", type=int, default=6, help="pictures of every training emblem")
+    parser.add_argument("--emblems", type=int, help="how many training emblems, instead of all of them")
     parser.add_argument("--see-steps", type=int, default=2400)
     parser.add_argument("--answer-steps", type=int, default=2000)
     parser.add_argument("--settle-steps", type=int, default=700)
+    parser.add_argument("--count", type=int, default=1000, help="held-out emblems to measure on")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -261,7 +263,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     model = build_model()
     _console.print(f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters")
-    album, shown = draw_album(given.views, given.workers)
+    album, shown = draw_album(given.views, given.workers, given.emblems)
     _console.print(f"{len(album):,} pictures drawn")
     if given.answered is None:
         labels = torch.tensor([[emblem.value(task) for task in TASKS] for emblem in shown])
@@ -277,7 +279,7 @@ def main() -> None:
     save(model, given.out)
     from .measure import measure
 
-    report = measure(given.out)
+    report = measure(given.out, count=given.count)
     (given.out / "measurement.json").write_text(json.dumps(report, indent=2) + "\n")
     _console.print_json(json.dumps(report))
 
