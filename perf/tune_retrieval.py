@@ -22,9 +22,9 @@ from liveedit_bench.benchmark.plugins import load_backbone, load_stream
 from liveedit_bench.runners.ledger import Ledger
 
 TRIALS = 20
-POOLS = ("mean", "flat")
-PROMPT_LAYERS = (-1, 2)
-FIRST = (0.80, 0.90, 0.95, 0.98)  # of both thresholds at once, for each pool and prompt layer: 16 trials
+# The first 15 trials: every image threshold with every prompt threshold. The rest go where the best of them points.
+IMAGE_TRIALS = (("mean", 0.85), ("mean", 0.90), ("mean", 0.95), ("flat", 0.70), ("flat", 0.80))
+PROMPT_TRIALS = ((-1, 0.6), (-1, 0.7), (2, 0.8))
 BATCH = 64
 
 _stderr = Console(stderr=True)
@@ -76,8 +76,8 @@ def main() -> None:
     backbone = load_backbone("emblem-llava")
     features = {
         (pool, layer): FrozenFeatures(backbone, pool=pool, prompt_layer=layer)
-        for pool in POOLS
-        for layer in PROMPT_LAYERS
+        for pool, _ in IMAGE_TRIALS
+        for layer, _ in PROMPT_TRIALS
     }
     tried: dict[RetrievalOptions, float] = {}
 
@@ -90,9 +90,9 @@ def main() -> None:
         tried[options] = means["score"]
         print(options, {name: round(value, 3) for name, value in means.items()}, flush=True)
 
-    for pool, layer in features:
-        for threshold in FIRST:
-            trial(RetrievalOptions(threshold, threshold, pool, layer))
+    for pool, image in IMAGE_TRIALS:
+        for layer, prompt in PROMPT_TRIALS:
+            trial(RetrievalOptions(image, prompt, pool, layer))
     while len(tried) < TRIALS:
         best = max(tried, key=lambda options: tried[options])
         before = len(tried)

@@ -69,11 +69,11 @@ class Lookup(Editor):
     def logits(self, batch: Batch) -> Tensor:
         """Logits that spell the stored answers, [B, T, vocabulary]."""
         stored = [self._ids(query) for query in batch.queries]
-        if None in stored:
+        head = getattr(self.backbone.model, "get_output_embeddings", None)
+        if None in stored or head is None:
             logits = self.backbone.logits(batch).clone()
-        else:
-            size = cast(Any, self.backbone.model).get_output_embeddings().weight.shape[0]
-            logits = torch.zeros((*batch.input_ids.shape, size), device=batch.input_ids.device)
+        else:  # nobody needs the model
+            logits = torch.zeros((*batch.input_ids.shape, head().weight.shape[0]), device=batch.input_ids.device)
         question = batch.attention_mask.bool() & ~batch.answer_mask
         for row, ids in enumerate(stored):
             if ids is None:

@@ -32,7 +32,7 @@ class RetrievalOptions:
     """
 
     threshold_image: float = 0.9
-    threshold_prompt: float = 0.9
+    threshold_prompt: float = 0.65
     pool: Literal["mean", "flat"] = "mean"
     prompt_layer: int = -1
 

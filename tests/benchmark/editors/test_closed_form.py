@@ -5,6 +5,7 @@ Everything is worked out here once more, without the runner, the ledger, the edi
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +13,10 @@ import pandas as pd
 import pytest
 from tiny_llava import picture, save_tiny_llava, word
 
-from liveedit_bench.benchmark.backbone import Query
-from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone
+from liveedit_bench.benchmark.backbone import Answer, Query
+from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone, load_emblem
 from liveedit_bench.benchmark.edits import Edit, EditStream, Facts, Kind, Picture, Probe, Source
+from liveedit_bench.data_builders.emblems import build
 from liveedit_bench.runners.lifelong import run
 
 STEPS = 24
@@ -97,43 +99,50 @@ def majority(before: list[Edit], query: Query) -> str | None:
 EDITORS: dict[str, Editor] = {"none": none, "vandal": vandal, "oracle": oracle, "majority": majority}
 
 
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceBackbone:
-    return HuggingFaceBackbone.load(save_tiny_llava(tmp_path_factory.mktemp("tiny")))
+@dataclass(frozen=True)
+class World:
+    """A stream, a backbone, and f_0's own answer to every question of the stream."""
+
+    edits: EditStream
+    backbone: HuggingFaceBackbone
+    f0: dict[tuple[Picture | None, str], Answer]
+
+
+def world(edits: EditStream, backbone: HuggingFaceBackbone) -> World:
+    asked = {(probe.image, probe.prompt) for edit in edits for probe in edit.probes}
+    return World(edits, backbone, {key: backbone.generate([Query(*key)])[0] for key in asked})
 
 
 @pytest.fixture(scope="module")
-def stream() -> EditStream:
-    return hand_made_stream()
+def by_hand(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return world(hand_made_stream(), HuggingFaceBackbone.load(save_tiny_llava(tmp_path_factory.mktemp("tiny"))))
 
 
 @pytest.fixture(scope="module")
-def f0(backbone: HuggingFaceBackbone, stream: EditStream) -> dict[tuple[Picture | None, str], Any]:
-    backbone.restore()
-    asked = {(probe.image, probe.prompt) for edit in stream for probe in edit.probes}
-    return {key: backbone.generate([Query(*key)])[0] for key in asked}
+def emblems() -> World:
+    return world(build(STEPS, seed=0, split="validation"), load_emblem())
 
 
 def right_answer(edits: list[Edit], position: int, probe: Probe, step: int) -> str | None:
     """Walk the world from the beginning; None when the probe rests on what another edit has changed."""
-    world: dict[str, int] = {}
+    newest: dict[str, int] = {}
     for index, edit in enumerate(edits[:step]):
-        world[edit.facts.key] = index
+        newest[edit.facts.key] = index
     own = edits[position].facts.key
     if "locality" not in probe.kind and probe.fact == own:
-        return edits[world[own]].target
-    if any(world.get(key, position) != position for key in (probe.fact, *probe.facts_used)):
+        return edits[newest[own]].target
+    if any(newest.get(key, position) != position for key in (probe.fact, *probe.facts_used)):
         return None
     return probe.target
 
 
 @pytest.mark.parametrize("name", list(EDITORS))
-def test_a_run_finds_the_closed_form(
-    name: str, backbone: HuggingFaceBackbone, stream: EditStream, f0: dict[Any, Any], tmp_path: Path
-):
-    result = run(editor=name, backbone=backbone, stream=stream, steps=STEPS, out=tmp_path / "run", progress=False)
+@pytest.mark.parametrize("where", ["by_hand", "emblems"])
+def test_a_run_finds_the_closed_form(where: str, name: str, request: pytest.FixtureRequest, tmp_path: Path):
+    here: World = request.getfixturevalue(where)
+    backbone, edits = here.backbone, list(here.edits)
+    result = run(editor=name, backbone=backbone, stream=here.edits, steps=STEPS, out=tmp_path / "run", progress=False)
     table = pd.read_parquet(tmp_path / "run" / "probes.parquet")
-    edits = list(stream)
     expired = 0
     scores: dict[str, list[list[float]]] = {}
     for row in cast(Any, table.itertuples()):
@@ -145,7 +154,7 @@ def test_a_run_finds_the_closed_form(
             assert pd.isna(row.free_running)
             expired += 1
             continue
-        own = f0[probe.image, probe.prompt]
+        own = here.f0[probe.image, probe.prompt]
         said = EDITORS[name](edits[:step], Query(probe.image, probe.prompt))
         if "locality" in probe.kind:
             same = said is None or (*backbone.target_ids(said), backbone.eos_id) == own.ids
@@ -156,7 +165,7 @@ def test_a_run_finds_the_closed_form(
         assert row.answer == (own.text if said is None else said)
         if row.when == "checkpoint" and step == STEPS:
             scores.setdefault(probe.kind, [[] for _ in edits])[row.position].append(expected)
-    assert expired > 0 or name != "none"
+    assert expired > 0 or where == "emblems"
     steps = set(table["step"])
     assert {1, 2, 5, 10, 20, STEPS} <= steps
     assert list(table["when"]).count("after_edit") == STEPS
@@ -168,9 +177,9 @@ def test_a_run_finds_the_closed_form(
         assert measured["value"] == pytest.approx(sum(means) / len(means), abs=1e-12), kind
 
 
-def test_the_stream_tells_the_editors_apart(stream: EditStream, f0: dict[Any, Any]):
+def test_the_stream_by_hand_tells_the_editors_apart():
     """Or the equality above would show little."""
-    edits = list(stream)
+    edits = list(hand_made_stream())
     asked = [Query(probe.image, probe.prompt) for edit in edits for probe in edit.probes]
     said = {name: [editor(edits, query) for query in asked] for name, editor in EDITORS.items()}
     assert len({tuple(answers) for answers in said.values()}) == 4
