@@ -91,7 +91,10 @@ def answers_part(summary: Summary, *, void: bool = False) -> dict[str, Any]:
         for kind, scores in summary.area.items()
         if kind in KINDS
     }
+    held = summary.portability.given_edit_holds if summary.portability else {}
     others = {
+        "immediate": plain(summary.immediate) or None,
+        "portability_given_edit_holds": plain(held) or None,
         "area": area or None,
         "seen": _split(summary.seen),
         "unseen": _split(summary.unseen),
