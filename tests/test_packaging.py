@@ -11,7 +11,6 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
 
@@ -38,14 +37,16 @@ def folders_with_init() -> Iterator[Path]:
 
 def shipped_files() -> set[str]:
     """Where each file that belongs in the wheel stands in it: modules, and data named in pyproject.toml."""
-    files: set[str] = set()
+    files: set[Path] = set()
     for folder in folders_with_init():
         package = ".".join(("liveedit_bench", *folder.parts))
-        patterns = ["*.py", *SETUPTOOLS["package-data"].get(package, [])]
-        for path in (ROOT / folder).iterdir():
-            if path.is_file() and path.name != "setup.py" and any(fnmatch(path.name, one) for one in patterns):
-                files.add(f"liveedit_bench/{path.relative_to(ROOT).as_posix()}")
-    return files
+        for pattern in ("*.py", *SETUPTOOLS["package-data"].get(package, [])):
+            files.update(path for path in (ROOT / folder).glob(pattern) if path != ROOT / "setup.py")
+    return {in_wheel(path) for path in files}
+
+
+def in_wheel(path: Path) -> str:
+    return f"liveedit_bench/{path.relative_to(ROOT).as_posix()}"
 
 
 @pytest.fixture(scope="session")
@@ -87,16 +88,13 @@ def test_every_folder_with_modules_has_an_init() -> None:
 
 
 def test_every_file_of_a_package_is_shipped_or_meant_to_stay() -> None:
-    """A weight file or a table whose suffix no data glob names would be silently absent."""
-    stay_at_home = {"results"}  # published evidence: read from the repository, never from the package
+    """A weight file or a table that no data glob names would be silently absent."""
+    stay_at_home = {"__pycache__", "results"}  # results: published evidence, read from the repository
     shipped = shipped_files()
-    for folder in folders_with_init():
-        if folder.parts:
-            for path in (ROOT / folder).iterdir():
-                name = f"liveedit_bench/{path.relative_to(ROOT).as_posix()}"
-                assert path.is_dir() or name in shipped or path.suffix in {".md", ".pyc"}, f"{name} is not shipped"
-                is_package = (path / "__init__.py").exists()
-                assert path.is_file() or is_package or path.name in stay_at_home | {"__pycache__"}, f"{name}/?"
+    for top in {folder.parts[0] for folder in folders_with_init() if folder.parts}:
+        for path in (ROOT / top).rglob("*"):
+            if path.is_file() and path.suffix != ".md" and stay_at_home.isdisjoint(path.relative_to(ROOT).parts):
+                assert in_wheel(path) in shipped, f"{in_wheel(path)} is not shipped: name it in package-data"
 
 
 def test_the_wheel_holds_modules_and_data_and_nothing_else(wheel: zipfile.ZipFile) -> None:
