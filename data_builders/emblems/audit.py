@@ -18,7 +18,7 @@ TWINS = ("locality_twin_same", "locality_twin_other")
 
 @dataclass(frozen=True)
 class Hardness:
-    """Shares in [0, 1]. A twin is nearer when its features lie closer to the edited picture's than the second view's do."""
+    """Shares in [0, 1]. A twin is nearer when it lies closer to the edited picture than that picture's second view."""
 
     edits: int
     twins: int

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
-from ...benchmark.edits import Edit, EditStream, Facts, Picture, Probe, Source
+from PIL import Image
+
+from ...benchmark.edits import Edit, EditStream, Facts, Kind, Picture, Probe, Source
 from ...errors import BenchError
 from . import questions, world
 from .dice import Dice
+from .drawing import SIZE
 from .questions import Templates
 from .world import SPLITS, TASKS, Emblem, Split, Task
 
 LONGEST_DELAY = 200
 """An emblem's second edit follows its first after at most about so many edits."""
+
+_KEPT_PICTURES = 16_384
+"""Pictures that stay in memory once drawn, about 7 KB each: at most 125 MB, which is the pictures of 3,200 edits."""
 
 
 def capacity(split: str) -> int:
@@ -64,7 +70,17 @@ def _in_order(split: Split, seed: int) -> Iterator[tuple[Emblem, Task]]:
 
 
 def _picture(emblem: Emblem, *view: object) -> Picture:
-    return Picture(partial(emblem.draw, *view))
+    return Picture(partial(_open, emblem, *view))
+
+
+def _open(emblem: Emblem, *view: object) -> Image.Image:
+    return Image.frombytes("RGB", (SIZE, SIZE), _drawn(emblem, *view))
+
+
+@lru_cache(maxsize=_KEPT_PICTURES)
+def _drawn(emblem: Emblem, *view: object) -> bytes:
+    """A picture's pixels. A runner looks at each picture several times; drawing one takes a millisecond."""
+    return emblem.draw(*view).tobytes()
 
 
 def _ask(dice: Dice, templates: Templates, split: Split, *, but: str | None = None) -> tuple[str, bool]:
@@ -109,7 +125,7 @@ def _edit(emblem: Emblem, task: Task, split: Split, seed: int) -> Edit:
         line, seen = _ask(dice, questions.HOP[task], split)
         probes.append(Probe("portability", image, line, hop.answer, f"{key}.hop", facts_used=(key, hop.key), seen=seen))
 
-    fact = dice.choice([fact for fact in world.text_facts() if fact.split == split])
+    fact = dice.choice(world.text_facts_of(split))
     line, seen = _ask(dice, questions.TEXT[fact.relation], split)
     probes.append(Probe("text_locality", None, line.format(name=fact.subject), fact.answer, fact.key, seen=seen))
 
@@ -121,7 +137,8 @@ def _edit(emblem: Emblem, task: Task, split: Split, seed: int) -> Edit:
     )
 
     same_twin = _twin(dice, emblem, [any_task for any_task in TASKS if any_task != task], split)
-    for kind, twin in (("locality_twin_same", same_twin), ("locality_twin_other", other_twin)):
+    twins: tuple[tuple[Kind, Emblem], ...] = (("locality_twin_same", same_twin), ("locality_twin_other", other_twin))
+    for kind, twin in twins:
         probes.append(Probe(kind, _picture(twin, *view), prompt, twin.truth(task), twin.key(task), seen=seen_prompt))
 
     asked = dice.choice([any_task for any_task in TASKS if any_task not in emblem.edited_tasks])

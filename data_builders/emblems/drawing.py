@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from .dice import Dice
 
 SIZE = 48
 _ZOOM = 3
+_FULL = (SIZE * _ZOOM, SIZE * _ZOOM)
 _INK = (24, 21, 30)
 
 SHAPES = (
@@ -172,9 +173,19 @@ _ANCHORS: dict[str, Point] = {
 }
 
 
-def _pattern(name: str, shape: str) -> list[Polygon]:
-    """The dark polygons of a pattern; the caller cuts them to the shape."""
+@cache
+def _pattern(name: str, shape: str) -> list[tuple[Polygon, bool]]:
+    """The polygons of a pattern with what they do: True inks, False clears. The caller cuts them to the shape."""
     x, y = _ANCHORS.get(shape, (0.0, 0.0))
+    if name == "inset":  # a ring, drawn from the outline itself
+        outline = _OUTLINES[shape]
+        inner = [(x + 0.5 * (px - x), y + 0.5 * (py - y)) for px, py in outline]
+        core = [(x + 0.24 * (px - x), y + 0.24 * (py - y)) for px, py in outline]
+        return [(inner, True), (core, False)]
+    return [(polygon, True) for polygon in _plain_pattern(name, x, y)]
+
+
+def _plain_pattern(name: str, x: float, y: float) -> list[Polygon]:
     steps = range(-24, 25, 6)
     if name == "rows":
         return [_box(-24, at + y - 1.4, 24, at + y + 1.4) for at in steps]
@@ -208,8 +219,6 @@ def _pattern(name: str, shape: str) -> list[Polygon]:
         ]
     if name == "half":
         return [_box(x, -24, 24, 24)]
-    if name == "inset":
-        return []  # drawn from the outline itself
     return []
 
 
@@ -233,6 +242,13 @@ def _border(name: str) -> list[tuple[Polygon, bool]]:
     return []
 
 
+@cache
+def _frame(marks: str, border: str) -> list[tuple[Polygon, bool]]:
+    """Border and corner marks: polygons with what they do."""
+    corners = [(_ngon(10, 2.3, centre=_PLACES[corner]), True) for corner in _CORNERS[marks]]
+    return _border(border) + corners
+
+
 _CORNERS = {"four": "abcd", "top": "ab", "bottom": "cd", "left": "ac", "right": "bd", "none": ""}
 _PLACES: dict[str, Point] = {"a": (-14.2, -14.2), "b": (14.2, -14.2), "c": (-14.2, 14.2), "d": (14.2, 14.2)}
 
@@ -251,42 +267,38 @@ def _placed(polygon: Polygon, look: View) -> list[tuple[int, int]]:
 
 
 def _mask(polygons: list[tuple[Polygon, bool]], look: View) -> Image.Image:
-    mask = Image.new("L", (SIZE * _ZOOM, SIZE * _ZOOM))
-    draw = ImageDraw.Draw(mask)
+    mask = Image.new("L", _FULL)
+    pen = ImageDraw.Draw(mask)
     for polygon, inked in polygons:
-        draw.polygon(_placed(polygon, look), fill=255 if inked else 0)
+        pen.polygon(_placed(polygon, look), fill=255 if inked else 0)
     return mask
 
 
 def draw(shape: str, colour: str, pattern: str, marks: str, border: str, look: View) -> Image.Image:
     """The picture, 48 x 48 RGB."""
-    full = (SIZE * _ZOOM, SIZE * _ZOOM)
-    canvas = Image.new("RGB", full, look.background)
+    red, green, blue = look.background
+    # The canvas holds numbers of colours, which `_averaged` looks up: a third of the work of painting in RGB.
+    colours = [look.background, _INK, COLOURS[colour]]
+    canvas = Image.new("L", _FULL, 0)
     pen = ImageDraw.Draw(canvas)
     for x, y, width, height, tone in look.clutter:
         left, top = _ZOOM * (x - width // 2), _ZOOM * (y - height // 2)
-        fill = (look.background[0] + tone, look.background[1] + tone, look.background[2] + tone)
-        pen.polygon(_grid_box(left, top, left + _ZOOM * width, top + _ZOOM * height), fill=fill)
+        pen.polygon(_grid_box(left, top, left + _ZOOM * width, top + _ZOOM * height), fill=len(colours))
+        colours.append((red + tone, green + tone, blue + tone))
     outline = _OUTLINES[shape]
     body = _mask([(outline, True)], look)
-    corners = [(_ngon(10, 2.3, centre=_PLACES[corner]), True) for corner in _CORNERS[marks]]
-    frame = _mask(_border(border) + corners, look)
-    canvas.paste(_INK, mask=frame)
+    canvas.paste(1, mask=_mask(_frame(marks, border), look))
     # A thin dark rim keeps a shape apart from its background whatever both colours are.
-    canvas.paste(_INK, mask=_mask([(_grown(outline, 1.07), True)], look))
-    canvas.paste(COLOURS[colour], mask=body)
-    if pattern == "inset":
-        x, y = _ANCHORS.get(shape, (0.0, 0.0))
-        inner = [(x + 0.5 * (px - x), y + 0.5 * (py - y)) for px, py in outline]
-        core = [(x + 0.24 * (px - x), y + 0.24 * (py - y)) for px, py in outline]
-        inked = _mask([(inner, True), (core, False)], look)
-    else:
-        inked = _mask([(polygon, True) for polygon in _pattern(pattern, shape)], look)
-    canvas.paste(_INK, mask=ImageChops.darker(inked, body))
+    pen.polygon(_placed(_grown(outline, 1.07), look), fill=1)
+    canvas.paste(2, mask=body)
+    if pattern != "plain":
+        inked = _mask(_pattern(pattern, shape), look)
+        canvas.paste(1, mask=ImageChops.darker(inked, body))
     if look.speck is not None:
         x, y, size, grey = look.speck
-        pen.polygon(_grid_box(_ZOOM * x, _ZOOM * y, _ZOOM * (x + size), _ZOOM * (y + size)), fill=(grey, grey, grey))
-    return Image.fromarray(_lit(np.asarray(canvas), look), "RGB")
+        pen.polygon(_grid_box(_ZOOM * x, _ZOOM * y, _ZOOM * (x + size), _ZOOM * (y + size)), fill=len(colours))
+        colours.append((grey, grey, grey))
+    return Image.fromarray(_lit(_averaged(np.asarray(canvas), colours), look))
 
 
 def _grid_box(left: int, top: int, right: int, bottom: int) -> list[tuple[int, int]]:
@@ -297,10 +309,21 @@ def _grown(polygon: Polygon, factor: float) -> Polygon:
     return [(factor * x, factor * y) for x, y in polygon]
 
 
-def _lit(pixels: NDArray[np.uint8], look: View) -> NDArray[np.uint8]:
-    """Averages the enlarged grid down, lights it and adds noise; integers throughout."""
-    blocks = pixels.reshape(SIZE, _ZOOM, SIZE, _ZOOM, 3).astype(np.int32).sum(axis=(1, 3))
-    small = (blocks + _ZOOM * _ZOOM // 2) // (_ZOOM * _ZOOM)
+def _averaged(numbers: NDArray[np.uint8], colours: list[tuple[int, int, int]]) -> NDArray[np.int32]:
+    """The mean colour of each block of the enlarged grid, rounded half up: [48, 48, 3].
+
+    The three channels of the nine (`_ZOOM` squared) pixels are added up in one number, 20 bits each.
+    """
+    table = np.array([red | green << 20 | blue << 40 for red, green, blue in colours], dtype=np.int64)
+    packed = table[numbers]
+    rows = packed[0::_ZOOM] + packed[1::_ZOOM] + packed[2::_ZOOM]
+    sums = rows[:, 0::_ZOOM] + rows[:, 1::_ZOOM] + rows[:, 2::_ZOOM]
+    channels = np.stack([sums >> shift & 0xFFFFF for shift in (0, 20, 40)], axis=-1).astype(np.int32)
+    return (channels + _ZOOM * _ZOOM // 2) // (_ZOOM * _ZOOM)
+
+
+def _lit(small: NDArray[np.int32], look: View) -> NDArray[np.uint8]:
+    """Lights a picture and adds noise; integers throughout."""
     across = np.arange(SIZE, dtype=np.int32) - SIZE // 2
     slope_x, slope_y = (round(10 * part) for part in look.slope)
     light = look.light + (across[None, :] * slope_x + across[:, None] * slope_y) // 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from .world import RELATIONS, TASKS, Task
 
@@ -17,7 +18,7 @@ class Templates:
     seen: tuple[str, ...]
     unseen: tuple[str, ...]
 
-    @property
+    @cached_property
     def all(self) -> tuple[str, ...]:
         """Both kinds."""
         return self.seen + self.unseen

@@ -2,15 +2,15 @@
 
 An emblem is five attributes; each has an invented meaning (shape -> clan, colour -> region, pattern -> craft,
 marks -> era, border -> motto). Names of clans, regions and crafts have three text facts each, one of which is the
-*hop* that a portability question asks for. Only the first names of a task are meanings of the base world; the rest wait to
-become targets of edits.
+*hop* that a portability question asks for. Only the first names of a task are meanings of the base world; the rest
+wait to become targets of edits.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import product
+from itertools import product, starmap
 from typing import Literal, get_args
 
 from PIL.Image import Image
@@ -42,14 +42,17 @@ RELATIONS: dict[Task, tuple[str, ...]] = {
 }
 """Relations of a task's names; the first is the hop."""
 
-# Residues of (shape + colour + pattern) mod 10. A Latin design: every emblem has neighbours of its own split along every
-# attribute, and a triple of shape, colour and pattern stands in one split only.
-_SPLIT_OF_RESIDUE: tuple[Split, ...] = ("train",) * 4 + ("validation",) * 2 + ("test",) * 4
+# Residues of (shape + colour + pattern) mod 10. A Latin design: every emblem has neighbours of its own split along
+# every attribute, and a triple of shape, colour and pattern stands in one split only.
+_SPLIT_OF_RESIDUE: tuple[Split, ...] = (*["train"] * 4, *["validation"] * 2, *["test"] * 4)
 
 
 @dataclass(frozen=True)
 class Emblem:
-    """A drawing by its five attributes, each a position in `VALUES` of its task."""
+    """A drawing by its five attributes, each a position in `VALUES` of its task.
+
+    `emblem` and `emblems` give one object per emblem, so that what is drawn from its name is drawn once.
+    """
 
     clan: int
     region: int
@@ -63,14 +66,14 @@ class Emblem:
 
     def with_value(self, task: Task, value: int) -> Emblem:
         """The twin that differs in one attribute."""
-        return replace(self, **{task: value})
+        return emblem(*(value if each == task else self.value(each) for each in TASKS))
 
     @cached_property
     def name(self) -> str:
         """Unique and readable: the thing a ledger key starts with."""
         return "emblem:" + "-".join(VALUES[task][self.value(task)] for task in TASKS)
 
-    @property
+    @cached_property
     def split(self) -> Split:
         """A function of the emblem alone."""
         return _SPLIT_OF_RESIDUE[(self.clan + self.region + self.craft) % 10]
@@ -104,10 +107,20 @@ class Emblem:
 
 
 @cache
+def emblem(clan: int, region: int, craft: int, era: int, motto: int) -> Emblem:
+    """The emblem with these values, one object however often it is asked for."""
+    return Emblem(clan, region, craft, era, motto)
+
+
+@cache
+def _every_emblem() -> tuple[Emblem, ...]:
+    return tuple(starmap(emblem, product(*(range(len(VALUES[task])) for task in TASKS))))
+
+
+@cache
 def emblems(split: Split) -> tuple[Emblem, ...]:
     """All emblems of a split."""
-    every = (Emblem(*values) for values in product(*(range(len(VALUES[task])) for task in TASKS)))
-    return tuple(emblem for emblem in every if emblem.split == split)
+    return tuple(each for each in _every_emblem() if each.split == split)
 
 
 @cache
@@ -168,6 +181,12 @@ def text_facts() -> tuple[TextFact, ...]:
         for relation in RELATIONS[task]
         for subject, answer in zip(names(task), _all_names()[f"{task}/{relation}"], strict=True)
     )
+
+
+@cache
+def text_facts_of(split: Split) -> tuple[TextFact, ...]:
+    """The facts that text locality asks for in a split."""
+    return tuple(fact for fact in text_facts() if fact.split == split)
 
 
 @cache
