@@ -1,0 +1,247 @@
+"""The README and the card: every command is run, every link leads somewhere, every number of the world is the code's.
+
+A command runs as it stands, in order and in one empty folder, unless the tables below name what stands for it.
+"""
+
+import importlib
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+import liveedit_bench
+from liveedit_bench import cli
+from liveedit_bench.benchmark.plugins import BUNDLED
+from liveedit_bench.data_builders.emblems import capacity, world
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CARD = (ROOT / "LiveEditBench.md").read_text(encoding="utf-8")
+DOCUMENTS = ("README.md", "LiveEditBench.md", "CONTRIBUTING.md", "CHANGELOG.md")
+
+BY_THE_ENVIRONMENT = (
+    "python3 -m venv .venv",
+    ". .venv/bin/activate",
+    "pip install -c constraints.txt .",
+    "pip install -c constraints.txt '.[test]'",
+    "python -m pytest -m ''",
+)
+"""What stands for these is that this test runs at all; CI gives the last two itself (see below)."""
+
+REDUCED = {
+    "liveedit-bench run --editor liveedit --steps 1000": "liveedit-bench run --editor liveedit --steps 10",
+    "liveedit-bench run --editor my_editor.py:HeadTuner --split validation --steps 100": (
+        "liveedit-bench run --editor my_editor.py:HeadTuner --split validation --steps 5"
+    ),
+    "liveedit-bench data audit --split validation --edits 1000": (
+        "liveedit-bench data audit --split validation --edits 12"
+    ),
+    "liveedit-bench data build emblems --split validation --edits 1000 --out streams/validation": (
+        "liveedit-bench data build emblems --split validation --edits 12 --out streams/validation"
+    ),
+    "liveedit-bench run --editor none --dataset streams/validation --steps 1000": (
+        "liveedit-bench run --editor none --dataset streams/validation --steps 12"
+    ),
+    "liveedit-bench run --editor ft-l --option max_steps=50 --seed 1 --checkpoints 1,10,100,1000 --out runs/ft-l-50": (
+        "liveedit-bench run --editor ft-l --option max_steps=50 --seed 1 --checkpoints 1,3 --out runs/ft-l-50 --steps 5"
+    ),
+    "liveedit-bench score runs/liveedit-emblems-test-s0-n1000": (
+        "liveedit-bench score runs/liveedit-emblems-test-s0-n10"
+    ),
+    "liveedit-bench report runs/liveedit-emblems-test-s0-n1000": (
+        "liveedit-bench report runs/liveedit-emblems-test-s0-n10"
+    ),
+    "liveedit-bench train --editor liveedit --edits 5000 --out runs/train-liveedit": (
+        "liveedit-bench train --editor liveedit --edits 16 --out runs/train-liveedit"
+        " --validation-edits 4 --option steps=2"
+    ),
+    "liveedit-bench run --editor liveedit --option weights=runs/train-liveedit/modules.safetensors --steps 1000"
+    " --out runs/liveedit-anew": (
+        "liveedit-bench run --editor liveedit --option weights=runs/train-liveedit/modules.safetensors --steps 5"
+        " --out runs/liveedit-anew"
+    ),
+    "python -m liveedit_bench.benchmark.backbones.emblem.train --out weights/": (
+        "python -m liveedit_bench.benchmark.backbones.emblem.train --out weights/ --emblems 64 --views 1 --workers 1"
+        " --see-steps 1 --answer-steps 1 --settle-steps 1 --count 2"
+    ),
+    "python -m liveedit_bench.benchmark.backbones.emblem.measure weights/": (
+        "python -m liveedit_bench.benchmark.backbones.emblem.measure weights/ --count 2"
+    ),
+}
+"""Commands that take minutes, and the same with smaller numbers."""
+
+PYTHON_REDUCED = {"steps=1000": "steps=10"}
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of the README in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every command of the README, in order."""
+    lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
+    return [part.strip() for line in lines if line.strip() for part in line.split(" && ")]
+
+
+def options(command: str) -> set[str]:
+    return {word for word in shlex.split(command) if word.startswith("--")}
+
+
+def parse(words: list[str]) -> None:
+    """Have the command line check names and types of all arguments, and run nothing."""
+    command: Any = typer.main.get_command(cli.app)
+    while hasattr(command, "get_command"):
+        name, *words = words
+        found = command.get_command(command.context_class(command), name)
+        assert found is not None, f"there is no verb {name}"
+        command = found
+    command.make_context("liveedit-bench", words)
+
+
+def execute(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a command in this process: importing torch once, not once a command."""
+    program, *words = shlex.split(command)
+    if program == "liveedit-bench":
+        with pytest.raises(SystemExit) as end:
+            cli.main(words)
+        assert end.value.code == 0
+        return
+    assert (program, words[0]) == ("python", "-m"), f"this test does not know how to run {program}"
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "argv", words[1:])
+        importlib.import_module(words[1]).main()
+
+
+@pytest.mark.slow
+def test_every_command_runs(
+    subtests: pytest.Subtests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    editor, job = blocks("python")
+    Path("my_editor.py").write_text(editor)
+    for command in commands():
+        if command not in BY_THE_ENVIRONMENT:
+            with subtests.test(command=command):
+                execute(REDUCED.get(command, command), monkeypatch)
+    with subtests.test(python=job):
+        for long, short in PYTHON_REDUCED.items():
+            assert long in job
+            job = job.replace(long, short)
+        scope: dict[str, object] = {}
+        exec(job, scope)
+        assert scope["result"] == json.loads(Path("runs/liveedit-emblems-test-s0-n10/result.json").read_text())
+    written = {path.name for path in Path("runs/liveedit-emblems-test-s0-n10").iterdir()}
+    table = README.partition("## What comes out")[2].partition("![")[0]
+    named = {
+        name.rstrip("/") for cell in re.findall(r"^\| (.+?) \|", table, re.M) for name in re.findall(r"`(.+?)`", cell)
+    }
+    assert written == named
+
+
+def test_every_command_is_understood_as_it_stands() -> None:
+    for command in commands():
+        program, *words = shlex.split(command)
+        if program == "liveedit-bench":
+            parse(words)
+
+
+def test_what_stands_for_a_command_takes_the_same_options() -> None:
+    assert set(REDUCED) | set(BY_THE_ENVIRONMENT) <= set(commands()), "a command of the tables is not in the README"
+    for command, reduced in REDUCED.items():
+        assert options(command) <= options(reduced)
+        positional = [
+            [word for word in shlex.split(each) if not word.startswith("-")][:2] for each in (command, reduced)
+        ]
+        assert positional[0] == positional[1]
+
+
+def test_ci_gives_the_command_that_installs_and_tests() -> None:
+    given = (ROOT / ".ci" / "run").read_text().replace(" -q ", " ").splitlines()
+    install, test = blocks("bash")[1].strip().split(" && ")
+    assert install in given
+    assert test in given
+
+
+def test_an_editor_takes_twelve_lines() -> None:
+    assert len([line for line in blocks("python")[0].splitlines() if line.strip()]) <= 12
+
+
+def test_every_editor_stands_in_both_tables() -> None:
+    for document in (README, CARD):
+        tables = re.findall(r"<!-- results.*?<!-- /results -->", document, re.DOTALL)
+        assert tables
+        for table in tables:
+            assert set(re.findall(r"^\| `(.+?)`", table, re.M)) >= set(BUNDLED["editors"])
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to headings."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        assert not path or (ROOT / path).exists(), f"{name} links to {path}, which does not exist"
+        if anchor:
+            assert anchor in anchors((ROOT / (path or name)).read_text(encoding="utf-8")), (
+                f"{name}: no heading {target}"
+            )
+
+
+def test_every_place_the_card_names_exists() -> None:
+    names = re.findall(r"`((?:benchmark|data_builders|leaderboards|metrics|perf|runners)/[\w/.]*)`", CARD + README)
+    assert names
+    for name in names:
+        assert (ROOT / name).exists(), name
+
+
+def row(*cells: object) -> str:
+    return "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells) + " |"
+
+
+def test_the_card_counts_the_world_as_it_is() -> None:
+    for split in world.SPLITS:
+        emblems = world.emblems(split)
+        never = sum(emblem.probe_only for emblem in emblems)
+        facts = sum(fact.split == split for fact in world.text_facts())
+        assert row(split, len(emblems), never, capacity(split), facts) in CARD
+    looks = dict(zip(world.TASKS, ("shape", "colour", "pattern", "corner marks", "border"), strict=True))
+    for task in world.TASKS:
+        relations = ", ".join(world.RELATIONS[task])
+        assert (
+            row(looks[task], len(world.VALUES[task]), task, len(world.names(task)), relations).replace("  |", " |")
+            in CARD
+        )
+    assert f"{sum(len(world.emblems(split)) for split in world.SPLITS):,} emblems" in CARD
+    assert f"{len(world.text_facts()):,} text facts" in CARD
+    assert f"`{world.VERSION}`" in CARD
+
+
+def test_the_card_gives_the_measured_backbone() -> None:
+    folder = Path(liveedit_bench.__file__).parent / "benchmark" / "backbones" / "emblem" / "weights"
+    measured = json.loads((folder / "measurement.json").read_text())
+    lines = {
+        **{task: measured["attributes"][task] for task in world.TASKS},
+        "text facts": measured["text_facts"],
+        '"unknown" without a picture': measured["unknown_without_picture"],
+        "what a statement before the question says": measured["context_same"],
+        "another attribute than the statement's": measured["context_other"],
+        "hops of names it was trained to hop from": measured["hops_trained"],
+        "hops of names withheld from that training": measured["hops_withheld"],
+        "the hop of a name that a statement gives": measured["context_hop"],
+    }
+    for what, share in lines.items():
+        assert row(what, f"{share['exact_match']:.3f}", share["n"]) in CARD
+    assert f"{measured['parameters']:,} parameters" in CARD
