@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..metrics.cost import answering_overhead
 from .causality import Causality, check_causality
+from .floors import floors
 from .randomness import undisturbed
 from .replay import Replay
 from .result import RunFacts, make_result, to_json
@@ -39,6 +40,7 @@ def finish_run(
             peak_memory_bytes=max((event["peak_memory_bytes"] for event in journal.of("checkpoint")), default=None),
             wall_seconds=round(journal.wall_seconds(), 3),
             causality=Causality(checked["checked"], checked["mismatches"]),
+            floors=floors(table, replay.edits, replay.unedited.answers, replay.backbone, how=replay.plan.normalisation),
         ),
     )
     folder.write(folder.result, to_json(result).encode())

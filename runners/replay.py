@@ -16,6 +16,7 @@ from ..errors import BenchError
 from .applying import Applied, Applier
 from .asking import Questions, Row
 from .environment import peak_memory_bytes
+from .floors import floor_sample
 from .folder import RunFolder
 from .journal import Event, Journal
 from .ledger import Ledger
@@ -64,6 +65,7 @@ class Replay:
         self._check_journal()
         ledger = Ledger(edits)
         self._panel = panel(edits, ledger, seed=plan.seed, size=plan.panel_size)
+        self._before = [*self._panel, *floor_sample(edits, ledger, seed=plan.seed)]
         self._limit = max(backbone.max_new_tokens, Questions(edits, ledger, backbone).longest())
         self.unedited = self._ask_unedited()
         self.questions = Questions(edits, ledger, backbone, self.unedited.answers)
@@ -173,14 +175,14 @@ class Replay:
     def _ask_unedited(self) -> Unedited:
         kept = load_unedited(self.folder, self.journal)
         if kept is not None:
-            if list(kept.answers) != self._panel:
+            if list(kept.answers) != self._before:
                 raise BenchError(f"{self.folder.f0} answers other questions; start over with --fresh")
             return kept
         self.editor.reset()
-        self._bar.asking(len(self._panel), "before the first edit")
+        self._bar.asking(len(self._before), "before the first edit")
         found = ask_unedited(
             self.edits,
-            self._panel,
+            self._before,
             self.backbone,
             batch_size=self.plan.batch_size,
             max_new_tokens=self._limit,
@@ -196,6 +198,8 @@ class Replay:
                 raise BenchError(
                     f"{self.folder.journal} tells of other edits at position {number}; start over with --fresh"
                 )
+            if not {"seconds", "ok"} <= event.keys() or not (event["ok"] or "kind" in event):
+                raise BenchError(f"{self.folder.journal} is damaged at position {number}; start over with --fresh")
 
 
 def _reply(kept: dict[str, Any]) -> Reply:

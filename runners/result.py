@@ -44,6 +44,7 @@ class RunFacts:
     peak_memory_bytes: int | None
     wall_seconds: float
     causality: Causality
+    floors: Mapping[str, Any]
 
 
 def make_result(table: pd.DataFrame, facts: RunFacts) -> dict[str, Any]:
@@ -67,6 +68,7 @@ def make_result(table: pd.DataFrame, facts: RunFacts) -> dict[str, Any]:
         "editor": dict(facts.editor),
         "backbone": dict(facts.backbone),
         **answers_part(summary, void=status == "void"),
+        **({"floors": dict(facts.floors)} if facts.floors else {}),
         "cost": {name: value for name, value in cost.items() if value is not None},
         "failures": {"edits": len(facts.failures), "kinds": dict(sorted(Counter(facts.failures).items()))},
         "causality": plain(facts.causality),

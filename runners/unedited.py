@@ -1,4 +1,4 @@
-"""What the unedited model answers to the locality panel, asked once before the first edit and kept."""
+"""What the unedited model answers, asked once and kept: to the locality panel, and to a sample for the floors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..benchmark.backbone import Answer, Backbone, Query
-from ..benchmark.edits import Edit, canonical_json, sha256_text
+from ..benchmark.edits import LOCALITY_KINDS, Edit, canonical_json, sha256_text
 from ..errors import BenchError
 from .folder import RunFolder
 from .journal import Journal
@@ -28,7 +28,7 @@ class Unedited:
 
 def ask_unedited(
     edits: Sequence[Edit],
-    panel: Sequence[Place],
+    places: Sequence[Place],
     backbone: Backbone,
     *,
     batch_size: int,
@@ -39,14 +39,14 @@ def ask_unedited(
     prober = Prober(
         backbone, backbone, name="the unedited backbone", batch_size=batch_size, max_new_tokens=max_new_tokens
     )
-    answers = prober.answer([_ask(edits, place, ()) for place in panel], done=done)
-    known = dict(zip(panel, answers, strict=True))
+    answers = prober.answer([_ask(edits, place, ()) for place in places], done=done)
+    known = dict(zip(places, answers, strict=True))
     return Unedited(known, prober.seconds_to_force(timed(edits, known)))
 
 
 def timed(edits: Sequence[Edit], answers: Mapping[Place, Answer]) -> list[Ask]:
     """The panel questions on which f_0 and the edited model are timed."""
-    places = list(answers)
+    places = [place for place in answers if edits[place.position].probes[place.probe].kind in LOCALITY_KINDS]
     return [_ask(edits, places[index], answers[places[index]].ids) for index in draw(len(places), TIMED, "timed")]
 
 
