@@ -51,7 +51,8 @@ class Checkpoint:
             )
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise BenchError(
-                f"{self._path} is no checkpoint of this training ({type(error).__name__}); give another --out or delete it"
+                f"{self._path} is no checkpoint of this training ({type(error).__name__}); "
+                "give another --out or delete it"
             ) from error
         for name, parameter in self._modules.named_parameters():
             parts = ("step", "exp_avg", "exp_avg_sq")

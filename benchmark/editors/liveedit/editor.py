@@ -1,18 +1,19 @@
 """LiveEdit, the reference editor: lifelong vision-language model editing with low-rank mixture of experts.
 
-Source: CVPR 2025, arXiv 2411.15432. An edit generates one low-rank expert from its own hidden states; a question keeps the
-experts that resemble what it looks at more than a learned sentinel does (hard filter), weighs them by what is asked (soft
-routing) and adds their output after decoder layer l_e. The backbone itself is frozen.
+Source: CVPR 2025, arXiv 2411.15432. An edit generates one low-rank expert from its own hidden states; a question keeps
+the experts that resemble what it looks at more than a learned sentinel does (hard filter), weighs them by what is asked
+(soft routing) and adds their output after decoder layer l_e. The backbone itself is frozen.
 
 Departures from the paper, each an option or an entry of `Architecture` that switches it back:
 
 * `answer_embeddings`: the expert generator also reads the token embeddings of the answer (see `ExpertGenerator`).
 * `learn_end`: the edit loss includes the end-of-sequence token, because scores here are free-running.
-* `kept_in_training="filter"`: after a warm-up, training routes over the own expert plus what the filter keeps; the paper draws
-  a random subset (``"random"``).
-* `hard_negatives`: every kind of locality probe of the training stream, near-identical pictures included, is shown to the hard
-  filter and the same picture with another question to the soft routing; the paper has random image locality only.
-* `scale`: 1 where the released code has 1 / (5 sqrt(r)); LayerNorms before attention are trainable as in the released code.
+* `kept_in_training="filter"`: after a warm-up, training routes over the own expert plus what the filter keeps; the
+  paper draws a random subset (``"random"``, here a random prefix of the batch as in the released code).
+* `hard_negatives`: every kind of locality probe of the training stream, near-identical pictures included, is shown to
+  the hard filter, and the same picture with another question to the soft routing; the paper has random image locality
+  only.
+* `scale`: 1 where the released code has 1 / (5 sqrt(r)). LayerNorms before attention are trainable as in that code.
 * The released training code applies the edited layer twice; that bug is not reproduced.
 """
 
@@ -29,8 +30,8 @@ from torch import Tensor
 
 from ....errors import BenchError, EditError
 from ...backbone import Answer, Backbone, Batch, Query
-from ...edits import EditStream
 from ...editor import Editor, EditRequest
+from ...edits import EditStream
 from .modules import InputFeatures, LiveEditModules
 from .repository import Repository
 from .routing import Route, apply_route, fusion_weights, mean_weights, sentinel_similarity, similarity
@@ -42,9 +43,10 @@ class LiveEditOptions:
     """Options of a run, then those of training.
 
     weights: ``shipped``, or a file that training wrote. hard_filter, soft_routing: switch a part off (ablations).
-    layer: l_e; -1 takes two thirds of the depth (block 21 of 32 in the paper). width, heads, rank, slots, scale: see `Architecture`.
-    batch: edits per step whose experts learn; routing_batch: edits per step whose features learn. rate: peak of a one-cycle Adam.
-    seconds: compute cap of training, 0 for none.
+    layer: l_e; -1 takes two thirds of the depth (block 21 of 32 in the paper).
+    width, heads, rank, slots, scale: see `Architecture`.
+    batch: edits per step whose experts learn; routing_batch: edits per step whose features learn.
+    rate: peak of a one-cycle Adam. seconds: compute cap of training, 0 for none.
     """
 
     weights: str = "shipped"
@@ -152,7 +154,7 @@ class LiveEdit(Editor):
 
     @torch.no_grad()
     def edit(self, request: EditRequest) -> None:
-        """Generate the edit's expert and put it into the repository. Raises `EditError` for an edit without a picture."""
+        """Put the edit's expert into the repository. Raises `EditError` for an edit without a picture."""
         if request.image is None:
             raise EditError("liveedit routes by picture and cannot apply an edit without one", kind="text-only")
         batch = self.backbone.encode([Query(request.image, request.prompt)], [request.target])
@@ -189,7 +191,7 @@ class LiveEdit(Editor):
         """Greedy answers; routed once on the prompt, kept while decoding."""
         batch = self.backbone.encode(queries, pad="left")
         with self._routed(batch):
-            return self.backbone.generate_batch(batch, max_new_tokens=max_new_tokens)
+            return cast(Any, self.backbone).generate_batch(batch, max_new_tokens=max_new_tokens)
 
     def route(self, h: Tensor, batch: Batch) -> Route:
         """The kept experts of each row of a batch from its hidden states [B, T, d]."""
@@ -213,7 +215,7 @@ class LiveEdit(Editor):
 
     @contextmanager
     def _routed(self, batch: Batch) -> Generator[None]:
-        """While open, layer l_e adds what the experts say. The first call routes, single-token calls after it follow."""
+        """While open, layer l_e adds what the experts say. The first call routes, calls for single tokens follow it."""
         if not len(self.repository):
             yield
             return
@@ -222,7 +224,7 @@ class LiveEdit(Editor):
 
         def act(_module: object, _args: object, output: Any) -> Any:
             nonlocal route
-            h: Tensor = output[0] if isinstance(output, tuple) else output
+            h = _states(output)
             if route is None:
                 route = self.route(h, batch)
             edited = apply_route(h, modules.expert_norm(h), experts.keys, experts.values, route)
@@ -239,12 +241,17 @@ class LiveEdit(Editor):
         return hidden_states(self.backbone, self.layer, batch)
 
 
+def _states(output: Any) -> Tensor:
+    """What a decoder block returns first or alone."""
+    return cast("tuple[Tensor, ...]", output)[0] if isinstance(output, tuple) else output
+
+
 def hidden_states(backbone: Backbone, layer: int, batch: Batch) -> Tensor:
     """Output of a decoder block for a batch, [B, T, d]."""
     caught: list[Tensor] = []
 
     def catch(_module: object, _args: object, output: Any) -> None:
-        caught.append(output[0] if isinstance(output, tuple) else output)
+        caught.append(_states(output))
 
     hook = backbone.layers[layer].register_forward_hook(catch)
     try:

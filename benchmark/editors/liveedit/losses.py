@@ -10,7 +10,7 @@ _TINY = 1e-8  # inside logarithms, as in the released code
 
 
 def edit_loss(logits: Tensor, wanted: Tensor, owner: Tensor, count: int) -> Tensor:
-    """Mean over samples of the mean target NLL. logits [N, V] and wanted [N] are answer positions, owner [N] their sample."""
+    """Mean over samples of the mean target NLL; logits [N, V], wanted [N] at answer positions, owner [N] says whose."""
     losses = functional.cross_entropy(logits, wanted, reduction="none")
     return _mean_per_sample(losses, owner, count)
 
@@ -38,7 +38,7 @@ def soft_absolute_loss(same: Tensor, other: Tensor) -> Tensor:
 
 
 def hard_in_scope_loss(scores: Tensor, sentinel: Tensor, own: Tensor) -> Tensor:
-    """An input in scope picks its expert among the batch's experts and the sentinel. scores [I, E], sentinel [I], own [I]."""
+    """An input in scope picks its own of the batch's experts and the sentinel; scores [I, E], sentinel and own [I]."""
     classes = torch.cat([scores, sentinel[:, None]], dim=1)
     return -torch.log(torch.softmax(classes, dim=1).gather(1, own[:, None]) + _TINY).mean()
 

@@ -19,7 +19,7 @@ class Architecture:
 
     hidden_size: d, width of the decoder. layer: l_e, the decoder block whose output is edited. sentinel_rows: N_v.
     width: d_m of the paper. rank: r, neurons of an expert. slots: k, vectors per routing feature.
-    scale: factor on generated experts (the released code's 1 / (5 sqrt(r)) becomes 1 here: a small decoder needs louder experts).
+    scale: factor on experts (the released code's 1 / (5 sqrt(r)) becomes 1: a small decoder needs louder experts).
     answer_embeddings: departure; see `ExpertGenerator`.
     """
 
@@ -45,7 +45,7 @@ class CrossAttention(nn.Module):
         self.value = nn.Linear(row_size, out_size)
 
     def forward(self, queries: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
-        """queries [B or 1, Q, *], rows [B, T, *], mask [B, T] true where a row may be read -> [B, Q, out_size]."""
+        """Queries [B or 1, Q, *], rows [B, T, *], mask [B, T] true where a row may be read -> [B, Q, out_size]."""
         count, length = rows.shape[0], rows.shape[1]
         asked = self.query(queries).view(queries.shape[0], queries.shape[1], self.heads, -1).transpose(1, 2)
         keys = self.key(rows).view(count, length, self.heads, -1).transpose(1, 2)
@@ -90,8 +90,8 @@ class FeatureExtractor(nn.Module):
 class ExpertGenerator(nn.Module):
     """U_e or V_e = CA(Q, h_v (+) h_p (+) h_o), r vectors of size d.
 
-    Departure (`answer_embeddings`): the token embeddings of the answer stand as further rows beside h_o. The deep state of
-    an answer's last token needs to know only that the answer ends, so a small decoder drops which token it was.
+    Departure (`answer_embeddings`): the token embeddings of the answer stand as further rows beside h_o. The deep state
+    of an answer's last token needs to know only that the answer ends, so a small decoder drops which token it was.
     """
 
     def __init__(self, shape: Architecture) -> None:
@@ -104,7 +104,7 @@ class ExpertGenerator(nn.Module):
         self.scale = shape.scale
 
     def forward(self, h: Tensor, rows: Tensor, embeddings: Tensor, answer: Tensor) -> Tensor:
-        """h [B, T, d], rows [B, T] (image, prompt, answer), embeddings [B, T, d], answer [B, T] -> [B, r, d]."""
+        """From h, embeddings [B, T, d] and the masks rows (image, prompt, answer) and answer [B, T] to [B, r, d]."""
         read, mask = self.norm(h), rows
         if self.embedding_norm is not None:
             read = torch.cat([read, self.embedding_norm(embeddings)], dim=1)
@@ -156,7 +156,7 @@ class LiveEditModules(nn.Module):
         )
 
     def edit_routing(self, h: Tensor, image: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
-        """phi and psi of edits."""
+        """Features phi and psi of edits."""
         extractor, (seen, seen_mask), (asked, asked_mask) = self.edit_features, compact(h, image), compact(h, prompt)
         gaze = extractor.gaze(asked, asked_mask)
         return extractor.sight(gaze, seen, seen_mask), extractor.questions(asked, asked_mask)
@@ -176,8 +176,9 @@ class LiveEditModules(nn.Module):
 def compact(h: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The masked rows of h [B, T, d] moved to the front: [B, most, d] with their mask [B, most]."""
     counts = mask.sum(dim=1)
-    most = int(counts.max())
+    most, start = int(counts.max()), int(mask.int().argmax(dim=1)[0])
+    filled = torch.arange(most, device=h.device) < counts[:, None]
+    if start + most <= mask.shape[1] and torch.equal(mask[:, start : start + most], filled):
+        return h[:, start : start + most], filled  # one block that begins at the same row everywhere: nothing to move
     order = mask.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
-    return h.gather(1, order[:, :, None].expand(-1, -1, h.shape[2])), torch.arange(most, device=h.device) < counts[
-        :, None
-    ]
+    return h.gather(1, order[:, :, None].expand(-1, -1, h.shape[2])), filled

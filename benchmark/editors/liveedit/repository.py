@@ -18,17 +18,21 @@ class Repository:
     def __init__(self, shape: Architecture, device: torch.device, dtype: torch.dtype) -> None:
         feature, expert = (shape.slots, shape.width), (shape.rank, shape.hidden_size)
         self._sizes = {"phi": feature, "psi": feature, "keys": expert, "values": expert}
-        self._place = {"device": device, "dtype": dtype}
+        self._device, self._dtype = device, dtype
         self.clear()
 
+    # Buffers made in inference mode could not be written to outside it.
+    @torch.inference_mode(False)
     def clear(self) -> None:
         """Forget everything."""
         self._count = 0
-        self._buffers = {part: torch.empty(16, *self._sizes[part], **self._place) for part in _PARTS}
+        self._buffers = {part: self._room(part, 16) for part in _PARTS}
 
     def __len__(self) -> int:
         return self._count
 
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def add(self, experts: Experts) -> None:
         """Append the rows of `experts`."""
         extra = len(experts.phi)
@@ -36,7 +40,7 @@ class Repository:
         if self._count + extra > room:
             room = max(2 * room, self._count + extra)
             for part, buffer in self._buffers.items():
-                grown = torch.empty(room, *self._sizes[part], **self._place)
+                grown = self._room(part, room)
                 grown[: self._count] = buffer[: self._count]
                 self._buffers[part] = grown
         for part in _PARTS:
@@ -60,4 +64,7 @@ class Repository:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Replace everything by what `state_dict` gave."""
         self.clear()
-        self.add(Experts(**{part: state[part].to(**self._place) for part in _PARTS}))
+        self.add(Experts(**{part: state[part].to(self._device, self._dtype) for part in _PARTS}))
+
+    def _room(self, part: str, count: int) -> Tensor:
+        return torch.empty(count, *self._sizes[part], device=self._device, dtype=self._dtype)

@@ -38,7 +38,10 @@ def mean_weights(kept: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def residual(h: Tensor, normed: Tensor, experts: Experts, weights: Tensor) -> Tensor:
-    """h + sum_e w_e ReLU(LN(h) U_e^T) V_e with all experts at once; for training batches. h [B, T, d], weights [B, E]."""
+    """The edited states h + sum_e w_e ReLU(LN(h) U_e^T) V_e with all experts at once, for training batches.
+
+    Takes h and normed [B, T, d], weights [B, E].
+    """
     count, rank, size = experts.keys.shape
     active = torch.relu(normed @ experts.keys.reshape(count * rank, size).T)  # [B, T, E * r]
     loud = weights.repeat_interleave(rank, dim=1)[:, None, :]

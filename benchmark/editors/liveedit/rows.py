@@ -1,7 +1,7 @@
 """Questions as LiveEdit's training sees them: the frozen model's states at layer l_e, computed once.
 
-The backbone below l_e never changes, so its output for a training question is kept in memory where it fits; the layers above
-are run from there.
+The backbone below l_e never changes, so its output for a training question is kept in memory where it fits; the layers
+above are run from there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_BYTES = 6 << 30
 
 @dataclass(frozen=True)
 class Rows:
-    """Questions with answers at layer l_e. h [B, T, d], ids and masks [B, T]; `answer` covers the end of sequence too."""
+    """Questions with answers at layer l_e: h [B, T, d], ids and masks [B, T]; `answer` covers the end of sequence."""
 
     h: Tensor
     ids: Tensor
@@ -62,7 +62,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Album:
-    """All questions of a stream: row ``place[kind][i]`` of `rows` is edit i's question of a kind; -1 where it has none."""
+    """All questions of a stream: row ``place[kind][i]`` of `rows` is edit i's question of a kind."""
 
     rows: Rows
     place: dict[Kind, Tensor]
@@ -88,7 +88,7 @@ def compute_rows(backbone: Backbone, layer: int, queries: Sequence[Query], targe
 
 
 def make_album(backbone: Backbone, layer: int, edits: Sequence[Edit], *, batch: int = 64) -> Album:
-    """Compute the rows of every pictured question of training kinds. Raises `BenchError` when they do not fit into memory."""
+    """Compute the rows of every question that training shows. Raises `BenchError` when they do not fit into memory."""
     queries, targets = list[Query](), list[str]()
     place: dict[Kind, Tensor] = {kind: torch.full((len(edits),), -1) for kind in (*IN_SCOPE, *OUT_OF_SCOPE)}
     for position, edit in enumerate(edits):
@@ -103,7 +103,8 @@ def make_album(backbone: Backbone, layer: int, edits: Sequence[Edit], *, batch: 
         need = block.h.numel() * block.h.element_size() * len(queries) // len(block.h)
         if need > MOST_BYTES:
             raise BenchError(
-                f"the training states of {len(edits)} edits need {need / 2**30:.0f} GiB ({MOST_BYTES >> 30} GiB are allowed); train on fewer edits"
+                f"the training states of {len(edits)} edits need {need / 2**30:.0f} GiB "
+                f"({MOST_BYTES >> 30} GiB are allowed); train on fewer edits"
             )
         blocks.append(block)
     return Album(Rows.stacked(blocks), place, len(edits))

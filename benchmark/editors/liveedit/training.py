@@ -40,7 +40,7 @@ class Step:
         self._eos = backbone.eos_id
 
     def losses(self, edits: Tensor, *, step: int, dice: torch.Generator) -> dict[str, Tensor]:
-        """Every loss term for these edits; the first `batch` of them generate experts, all of them feed the routing terms."""
+        """Every loss term for these edits; the first `batch` of them generate experts, all of them feed the routing."""
         options, album, modules = self._options, self._album, self._modules
         small = min(options.batch, len(edits))
         own = torch.arange(len(edits))
@@ -48,12 +48,16 @@ class Step:
         phi, psi = modules.edit_routing(request.h, request.image, request.prompt)
         inside = [album.take(kind, edits) for kind in IN_SCOPE]
         kinds = OUT_OF_SCOPE if options.hard_negatives else OUT_OF_SCOPE[:1]
-        order = torch.randperm(len(kinds), generator=dice)[:2].tolist()
-        outside = [album.take(kinds[index], edits) for index in order]
+        drawn = [kinds[int(index)] for index in torch.randperm(len(kinds), generator=dice)[:2]]
+        outside = [album.take(kind, edits) for kind in drawn]
 
         in_features = [modules.inputs(rows.h, rows.image, rows.prompt) for rows in inside]
         out_features = [modules.inputs(rows.h, rows.image, rows.prompt) for rows in outside]
-        terms = self._routing_terms(phi, psi, in_features, out_features, own)
+        # Twins are asked the same question as their edit: for the soft routing they are no negatives.
+        asked_otherwise = [
+            features for kind, features in zip(drawn, out_features, strict=True) if kind == "locality_other_question"
+        ]
+        terms = self._routing_terms(phi, psi, in_features, out_features, asked_otherwise)
 
         first = request[own[:small]]
         answer = first.answer & (first.ids != self._eos)
@@ -69,17 +73,22 @@ class Step:
         )
 
     def _routing_terms(
-        self, phi: Tensor, psi: Tensor, inside: list[InputFeatures], outside: list[InputFeatures], own: Tensor
+        self,
+        phi: Tensor,
+        psi: Tensor,
+        inside: list[InputFeatures],
+        outside: list[InputFeatures],
+        asked_otherwise: list[InputFeatures],
     ) -> dict[str, Tensor]:
         options, terms = self._options, dict[str, Tensor]()
-        count = len(own)
+        count = len(phi)
+        own = torch.arange(count, device=phi.device)
         same = [similarity(features.psi, psi) for features in inside]
         if options.soft_relative_loss:
             terms["soft_relative"] = torch.stack([losses.soft_relative_loss(scores, own) for scores in same]).mean()
         if options.soft_absolute_loss:
             others = [scores[own, (own - 1) % count] for scores in same]
-            if options.hard_negatives:
-                others += [similarity(features.psi, psi)[own, own] for features in outside]
+            others += [similarity(features.psi, psi)[own, own] for features in asked_otherwise]
             terms["soft_absolute"] = losses.soft_absolute_loss(
                 torch.cat([scores[own, own] for scores in same]), torch.cat(others)
             )
@@ -102,7 +111,7 @@ class Step:
     def _kept(
         self, features: InputFeatures, experts: Experts, count: int, step: int, dice: torch.Generator, *, forced: bool
     ) -> Tensor:
-        """Which experts answer in training, [B, B]: after the warm-up what the filter keeps; the own one always if forced."""
+        """Which experts answer, [B, B]: after the warm-up what the filter keeps; the own one always if `forced`."""
         kept = torch.zeros(count, count, dtype=torch.bool)
         if step > self._options.warm_up:
             if self._options.kept_in_training == "filter":
@@ -149,8 +158,8 @@ def train(
 ) -> TrainedModules:
     """Fit the modules; goes on from the newest checkpoint under `out`.
 
-    Writes ``log.jsonl`` (every loss term of every tenth step, validation every 250), ``checkpoint.safetensors`` and at the end
-    ``modules.safetensors`` under `out`.
+    Writes ``log.jsonl`` (every loss term of every tenth step, validation every 250), ``checkpoint.safetensors`` and at
+    the end ``modules.safetensors`` under `out`.
     """
     console = Console(stderr=True)
     torch.manual_seed(seed)

@@ -14,7 +14,7 @@ from .rows import IN_SCOPE, OUT_OF_SCOPE, Album, Upper
 
 @torch.no_grad()
 def validate(backbone: Backbone, modules: LiveEditModules, album: Album) -> dict[str, float]:
-    """Share of questions answered right to the last token (in scope) or as before (out of scope), and experts kept per question.
+    """Share of questions answered right to the last token (out of scope: as before), and experts kept per question.
 
     An answer that is right at every teacher-forced position, end included, is what free running gives.
     """

@@ -68,8 +68,9 @@ class TrainedModules:
             ) from error
         if header["backbone_sha256"] != backbone_sha256:
             raise BenchError(
-                f"{path.name} was trained for another backbone ({header['backbone']}, weights {header['backbone_sha256'][:12]}, here "
-                f"{backbone} {backbone_sha256[:12]}); train LiveEdit for this one with `liveedit-bench train --editor liveedit`"
+                f"{path.name} was trained for another backbone ({header['backbone']}, weights "
+                f"{header['backbone_sha256'][:12]}, here {backbone} {backbone_sha256[:12]}); "
+                "train LiveEdit for this one with `liveedit-bench train --editor liveedit`"
             )
         return cls(
             modules=modules,
