@@ -11,8 +11,8 @@ Departures from the paper, each an option or an entry of `Architecture` that swi
 * `kept_in_training="filter"`: after a warm-up, training routes over the own expert plus what the filter keeps; the
   paper draws a random subset (``"random"``, here a random prefix of the batch as in the released code).
 * `hard_negatives`: every kind of locality probe of the training stream, near-identical pictures included, is shown to
-  the hard filter, and the same picture with another question to the soft routing; the paper has random image locality
-  only.
+  the hard filter and to the soft routing; the paper has random image locality only.
+* `margin`: an expert must beat the sentinel by so much (0 in the paper); set on validation by ``perf/tune_liveedit.py``.
 * `scale`: 1 where the released code has 1 / (5 sqrt(r)). LayerNorms before attention are trainable as in that code.
 * The released training code applies the edited layer twice; that bug is not reproduced.
 """
@@ -43,7 +43,7 @@ class LiveEditOptions:
     """Options of a run, then those of training.
 
     weights: ``shipped``, or a file that training wrote. hard_filter, soft_routing: switch a part off (ablations).
-    layer: l_e; -1 takes two thirds of the depth (block 21 of 32 in the paper).
+    margin: by how much an expert must beat the sentinel. layer: l_e; -1 takes two thirds of the depth (block 21 of 32 in the paper).
     width, heads, rank, slots, scale: see `Architecture`.
     batch: edits per step whose experts learn; routing_batch: edits per step whose features learn.
     rate: peak of a one-cycle Adam. seconds: compute cap of training, 0 for none.
@@ -51,6 +51,7 @@ class LiveEditOptions:
 
     weights: str = "shipped"
     hard_filter: bool = True
+    margin: float = 0.5
     soft_routing: bool = True
     layer: int = -1
     width: int = 128
@@ -69,9 +70,9 @@ class LiveEditOptions:
     steps: int = 4000
     warm_up: int = 300
     batch: int = 32
-    routing_batch: int = 96
+    routing_batch: int = 64
     rate: float = 2e-3
-    seconds: float = 0.0
+    seconds: float = 1300.0
 
 
 class LiveEdit(Editor):
@@ -211,7 +212,7 @@ class LiveEdit(Editor):
         close = similarity(inputs.phi, self.repository.experts.phi)
         if not self.options.hard_filter:
             return torch.ones_like(close, dtype=torch.bool)
-        return close > sentinel_similarity(inputs)[:, None]
+        return close > sentinel_similarity(inputs)[:, None] + self.options.margin
 
     @contextmanager
     def _routed(self, batch: Batch) -> Generator[None]:

@@ -40,7 +40,7 @@ class Rows:
     prompt: Tensor
     answer: Tensor
 
-    def __getitem__(self, chosen: Tensor) -> Rows:
+    def __getitem__(self, chosen: Tensor | slice) -> Rows:
         return Rows(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
     @classmethod
@@ -90,13 +90,15 @@ def compute_rows(backbone: Backbone, layer: int, queries: Sequence[Query], targe
 def make_album(backbone: Backbone, layer: int, edits: Sequence[Edit], *, batch: int = 64) -> Album:
     """Compute the rows of every question that training shows. Raises `BenchError` when they do not fit into memory."""
     queries, targets = list[Query](), list[str]()
-    place: dict[Kind, Tensor] = {kind: torch.full((len(edits),), -1) for kind in (*IN_SCOPE, *OUT_OF_SCOPE)}
-    for position, edit in enumerate(edits):
+    kept = [edit for edit in edits if edit.image is not None]
+    place: dict[Kind, Tensor] = {kind: torch.full((len(kept),), -1) for kind in (*IN_SCOPE, *OUT_OF_SCOPE)}
+    for position, edit in enumerate(kept):
         for probe in edit.probes:
             if probe.kind in place and probe.image is not None:
                 place[probe.kind][position] = len(queries)
                 queries.append(Query(probe.image, probe.prompt))
                 targets.append(probe.target)
+    _fill_gaps(place)
     blocks = list[Rows]()
     for start in range(0, len(queries), batch):
         block = compute_rows(backbone, layer, queries[start : start + batch], targets[start : start + batch])
@@ -107,7 +109,25 @@ def make_album(backbone: Backbone, layer: int, edits: Sequence[Edit], *, batch: 
                 f"({MOST_BYTES >> 30} GiB are allowed); train on fewer edits"
             )
         blocks.append(block)
-    return Album(Rows.stacked(blocks), place, len(edits))
+    return Album(Rows.stacked(blocks), place, len(kept))
+
+
+def _fill_gaps(place: dict[Kind, Tensor]) -> None:
+    """Where an edit has no question of a kind, another of its own stands in, or for locality one of the next edit.
+
+    Raises `BenchError` where nothing can.
+    """
+    other = place[OUT_OF_SCOPE[0]]
+    for kind in OUT_OF_SCOPE[1:]:
+        other[other < 0] = place[kind][other < 0]
+    filled = (other >= 0).nonzero()[:, 0]
+    if not len(filled) or bool((place[IN_SCOPE[0]] < 0).any()):
+        raise BenchError("LiveEdit trains on pictured edits with a reliability probe and on pictured locality probes")
+    for position in (other < 0).nonzero()[:, 0]:
+        other[position] = other[filled[torch.searchsorted(filled, position) % len(filled)]]
+    for kinds in (IN_SCOPE, OUT_OF_SCOPE):
+        for kind in kinds[1:]:
+            place[kind] = torch.where(place[kind] < 0, place[kinds[0]], place[kind])
 
 
 class Upper:

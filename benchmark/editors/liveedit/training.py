@@ -7,7 +7,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import torch
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from ...backbone import Backbone
-from ...edits import EditStream
+from ...edits import EditStream, Kind
 from . import losses
 from .checkpoint import Checkpoint
 from .modules import Architecture, Experts, InputFeatures, LiveEditModules
@@ -43,23 +43,18 @@ class Step:
         """Every loss term for these edits; the first `batch` of them generate experts, all of them feed the routing."""
         options, album, modules = self._options, self._album, self._modules
         small = min(options.batch, len(edits))
-        own = torch.arange(len(edits))
-        request = album.take("reliability", edits)
-        phi, psi = modules.edit_routing(request.h, request.image, request.prompt)
         inside = [album.take(kind, edits) for kind in IN_SCOPE]
+        request = inside[0]
+        phi, psi = modules.edit_routing(request.h, request.image, request.prompt)
         kinds = OUT_OF_SCOPE if options.hard_negatives else OUT_OF_SCOPE[:1]
-        drawn = [kinds[int(index)] for index in torch.randperm(len(kinds), generator=dice)[:2]]
+        drawn: list[Kind] = [kinds[int(index)] for index in torch.randperm(len(kinds), generator=dice)[:2]]
         outside = [album.take(kind, edits) for kind in drawn]
 
         in_features = [modules.inputs(rows.h, rows.image, rows.prompt) for rows in inside]
         out_features = [modules.inputs(rows.h, rows.image, rows.prompt) for rows in outside]
-        # Twins are asked the same question as their edit: for the soft routing they are no negatives.
-        asked_otherwise = [
-            features for kind, features in zip(drawn, out_features, strict=True) if kind == "locality_other_question"
-        ]
-        terms = self._routing_terms(phi, psi, in_features, out_features, asked_otherwise)
+        terms = self._routing_terms(phi, psi, in_features, out_features)
 
-        first = request[own[:small]]
+        first = request[:small]
         answer = first.answer & (first.ids != self._eos)
         experts = modules.experts(first.h, first.image, first.prompt, answer, self._embed(first.ids))
         kept_in = [self._kept(features, experts, small, step, dice, forced=True) for features in in_features]
@@ -68,9 +63,7 @@ class Step:
             fusion_weights(similarity(features.psi[:small], experts.psi), kept)
             for features, kept in zip([*in_features, out_features[0]], [*kept_in, kept_out], strict=True)
         ]
-        return terms | self._content_terms(
-            [rows[own[:small]] for rows in [*inside, outside[0]]], experts, weights, small
-        )
+        return terms | self._content_terms([rows[:small] for rows in [*inside, outside[0]]], experts, weights, small)
 
     def _routing_terms(
         self,
@@ -78,7 +71,6 @@ class Step:
         psi: Tensor,
         inside: list[InputFeatures],
         outside: list[InputFeatures],
-        asked_otherwise: list[InputFeatures],
     ) -> dict[str, Tensor]:
         options, terms = self._options, dict[str, Tensor]()
         count = len(phi)
@@ -88,7 +80,9 @@ class Step:
             terms["soft_relative"] = torch.stack([losses.soft_relative_loss(scores, own) for scores in same]).mean()
         if options.soft_absolute_loss:
             others = [scores[own, (own - 1) % count] for scores in same]
-            others += [similarity(features.psi, psi)[own, own] for features in asked_otherwise]
+            if options.hard_negatives:
+                # Twins too: prompt rows of a causal decoder have seen the picture, so psi can tell them apart.
+                others += [similarity(features.psi, psi)[own, own] for features in outside]
             terms["soft_absolute"] = losses.soft_absolute_loss(
                 torch.cat([scores[own, own] for scores in same]), torch.cat(others)
             )
@@ -112,14 +106,16 @@ class Step:
         self, features: InputFeatures, experts: Experts, count: int, step: int, dice: torch.Generator, *, forced: bool
     ) -> Tensor:
         """Which experts answer, [B, B]: after the warm-up what the filter keeps; the own one always if `forced`."""
-        kept = torch.zeros(count, count, dtype=torch.bool)
+        device = experts.phi.device
+        kept = torch.zeros(count, count, dtype=torch.bool, device=device)
         if step > self._options.warm_up:
             if self._options.kept_in_training == "filter":
                 close = similarity(features.phi[:count], experts.phi)
                 kept = close > sentinel_similarity(features)[:count, None]
             else:
-                kept = torch.arange(count)[None, :] < torch.randint(0, count + 1, (count, 1), generator=dice)
-        return kept | torch.eye(count, dtype=torch.bool) if forced else kept
+                prefix = torch.randint(0, count + 1, (count, 1), generator=dice).to(device)
+                kept = torch.arange(count, device=device)[None, :] < prefix
+        return kept | torch.eye(count, dtype=torch.bool, device=device) if forced else kept
 
     def _content_terms(
         self, samples: list[Rows], experts: Experts, weights: list[Tensor], small: int
@@ -146,6 +142,14 @@ def _rate(step: int, options: LiveEditOptions, share: float) -> float:
     return options.rate * min(1.0, step / warm) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
 
+def _open_log(path: Path, done: int) -> TextIO:
+    """The log for further lines, without those of steps that were not saved and are now repeated."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= done]
+    path.write_text("".join(f"{line}\n" for line in kept))
+    return path.open("a")
+
+
 def train(
     backbone: Backbone,
     options: LiveEditOptions,
@@ -162,7 +166,7 @@ def train(
     the end ``modules.safetensors`` under `out`.
     """
     console = Console(stderr=True)
-    torch.manual_seed(seed)
+    cast(Any, torch).manual_seed(seed)
     began = time.monotonic()
     console.print(f"LiveEdit: states of {len(stream)} edits at layer {layer}")
     album = make_album(backbone, layer, stream)
@@ -180,11 +184,12 @@ def train(
     )
     modules = LiveEditModules(shape).to(album.rows.h.device, album.rows.h.dtype)
     optimizer = torch.optim.Adam(modules.parameters(), lr=options.rate, betas=(0.9, 0.98))
-    checkpoint = Checkpoint(None if out is None else out / "checkpoint.safetensors", modules, optimizer)
+    begun = {"seed": seed, "stream": stream.sha256, "backbone": backbone.weights_sha256} | asdict(options)
+    checkpoint = Checkpoint(None if out is None else out / "checkpoint.safetensors", modules, optimizer, begun)
     done, spent = checkpoint.load()
     began -= spent
     work = Step(backbone, modules, options, album)
-    log = None if out is None else (out / "log.jsonl").open("a")
+    log = None if out is None else _open_log(out / "log.jsonl", done)
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -205,9 +210,9 @@ def train(
             terms = work.losses(edits, step=step, dice=dice)
             total = torch.stack(list(terms.values())).sum()
             optimizer.zero_grad(set_to_none=True)
-            total.backward()
+            cast(Any, total).backward()
             torch.nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
-            optimizer.step()
+            cast(Any, optimizer).step()
             last = step == options.steps or share >= 1.0
             note: dict[str, Any] = {}
             if step % 10 == 0 or last:

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
 
 from ....errors import BenchError
 from .modules import Architecture, LiveEditModules
 
 SHIPPED = Path(__file__).parent / "weights"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, str]) -> None:
+    """One safetensors file with a header of texts, written atomically."""
+    part = path.with_suffix(".part")
+    plain = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    cast(Any, safetensors.torch).save_file(plain, part, metadata=header)
+    part.replace(path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What `write_tensors` wrote. Raises `SafetensorError` or `OSError` when the file cannot be read."""
+    with cast(Any, safetensors).safe_open(path, "pt") as file:
+        header: dict[str, str] = file.metadata() or {}
+    return cast(Any, safetensors.torch).load_file(path), header
 
 
 @dataclass(frozen=True)
@@ -40,11 +57,7 @@ class TrainedModules:
             "train_seconds": f"{self.train_seconds:.1f}",
             "options": json.dumps(self.options),
         }
-        part = path.with_suffix(".part")
-        save_file(
-            {name: tensor.contiguous() for name, tensor in self.modules.state_dict().items()}, part, metadata=header
-        )
-        part.replace(path)
+        write_tensors(path, self.modules.state_dict(), header)
 
     @classmethod
     def load(cls, path: Path, *, backbone: str, backbone_sha256: str) -> TrainedModules:
@@ -58,10 +71,9 @@ class TrainedModules:
                 "train them with `liveedit-bench train --editor liveedit` and pass --option weights=FILE"
             )
         try:
-            with safe_open(path, "pt") as file:  # pyright: ignore[reportUnknownVariableType]
-                header: dict[str, str] = file.metadata() or {}
+            tensors, header = read_tensors(path)
             modules = LiveEditModules(Architecture(**json.loads(header["architecture"])))
-            modules.load_state_dict(load_file(path))
+            modules.load_state_dict(tensors)
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise BenchError(
                 f"{path} holds no LiveEdit modules ({type(error).__name__}); train them again or fetch the file anew"
