@@ -31,8 +31,8 @@ class RetrievalOptions:
         word embeddings.
     """
 
-    threshold_image: float = 0.9
-    threshold_prompt: float = 0.65
+    threshold_image: float = 0.95
+    threshold_prompt: float = 0.7
     pool: Literal["mean", "flat"] = "mean"
     prompt_layer: int = -1
 
