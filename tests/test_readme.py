@@ -6,11 +6,13 @@ A command runs as it stands, in order and in one empty folder, unless the tables
 import importlib
 import json
 import re
+import runpy
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
+import example_run
 import pytest
 import typer.main
 
@@ -18,6 +20,7 @@ import liveedit_bench
 from liveedit_bench import cli
 from liveedit_bench.benchmark.plugins import BUNDLED
 from liveedit_bench.data_builders.emblems import capacity, world
+from liveedit_bench.leaderboards.schema import Result
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -178,6 +181,24 @@ def test_every_editor_stands_in_both_tables() -> None:
         assert tables
         for table in tables:
             assert set(re.findall(r"^\| `(.+?)`", table, re.M)) >= set(BUNDLED["editors"])
+
+
+def test_the_results_table_is_made_of_results() -> None:
+    script = runpy.run_path(str(ROOT / "perf" / "results_table.py"))
+    results = []
+    for name, version in (("my-editor", "1"), ("none", "1"), ("liveedit", "2")):
+        editor = {"name": name, "version": version, "fixed_scores": {"text_locality": "no"} if version == "2" else None}
+        result = example_run.make_result(editor=editor)
+        results.append(Result.model_validate(result))
+    lines = script["table"](results).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| `liveedit`", "| `none`", "| `my-editor`"]
+    assert "| 0.902 [0.893, 0.911] | 0.934 | 0.852 | 0.935† | 0.985 | 0.287 |" in lines[2]
+    assert "| 0.935 |" in lines[3]
+    for document in (README, CARD):
+        assert lines[0] in document
+    others = example_run.make_result(stream={**result["stream"], "seed": 1, "sha256": "0" * 64})
+    with pytest.raises(ValueError, match="one of each"):
+        script["table"]([*results, Result.model_validate(others)])
 
 
 def anchors(text: str) -> set[str]:
