@@ -12,7 +12,7 @@ Departures from the paper, each an option or an entry of `Architecture` that swi
   paper draws a random subset (``"random"``, here a random prefix of the batch as in the released code).
 * `hard_negatives`: every kind of locality probe of the training stream, near-identical pictures included, is shown to
   the hard filter and to the soft routing; the paper has random image locality only.
-* `margin`: an expert must beat the sentinel by so much (0 in the paper); set on validation by ``perf/tune_liveedit.py``.
+* `margin`: an expert must beat the sentinel by so much (0 in the paper); set on validation, ``perf/tune_liveedit.py``.
 * `scale`: 1 where the released code has 1 / (5 sqrt(r)). LayerNorms before attention are trainable as in that code.
 * The released training code applies the edited layer twice; that bug is not reproduced.
 """
@@ -43,7 +43,8 @@ class LiveEditOptions:
     """Options of a run, then those of training.
 
     weights: ``shipped``, or a file that training wrote. hard_filter, soft_routing: switch a part off (ablations).
-    margin: by how much an expert must beat the sentinel. layer: l_e; -1 takes two thirds of the depth (block 21 of 32 in the paper).
+    margin: by how much an expert must beat the sentinel.
+    layer: l_e; -1 takes two thirds of the depth (block 21 of 32 in the paper).
     width, heads, rank, slots, scale: see `Architecture`.
     batch: edits per step whose experts learn; routing_batch: edits per step whose features learn.
     rate: peak of a one-cycle Adam. seconds: compute cap of training, 0 for none.
