@@ -65,11 +65,12 @@ class Questions:
         prober: Prober,
         *,
         failed: Callable[[int], bool],
+        again: bool = False,
         done: Callable[[int], None] | None = None,
     ) -> list[Row]:
-        """Ask all of them at a checkpoint."""
+        """Ask all of them at a checkpoint. again: the same places are asked at every checkpoint."""
         questions = [self.of(place, step) for place in places]
-        replies = iter(prober.ask([question.ask for question in questions if question.ask], done=done))
+        replies = iter(prober.ask([question.ask for question in questions if question.ask], again=again, done=done))
         return [
             self.row(
                 question,

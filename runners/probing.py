@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..benchmark.backbone import Answer, Backbone, Batch, Query
 from ..errors import BenchError
+from .reuse import LayerReuse
 
 CERTAIN = 1e30
 """Stands for the infinite margin of an answer that was looked up: JSON knows no infinity."""
@@ -83,18 +84,35 @@ class Forced:
 
 
 class Prober:
-    """Asks one answerer. `name` and `step` stand in its errors."""
+    """Asks one answerer. `name` and `step` stand in its errors.
+
+    reuse: gives the logits of batches that come again; asked only for questions that `ask` is told come again.
+    """
 
     def __init__(
-        self, answerer: Answerer, backbone: Backbone, *, name: str, batch_size: int, max_new_tokens: int
+        self,
+        answerer: Answerer,
+        backbone: Backbone,
+        *,
+        name: str,
+        batch_size: int,
+        max_new_tokens: int,
+        reuse: LayerReuse | None = None,
     ) -> None:
         self._answerer, self._backbone, self._name = answerer, backbone, name
+        self._reuse, self._again = reuse, False
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
         self.step = 0
 
-    def ask(self, asks: Sequence[Ask], *, done: Callable[[int], None] | None = None) -> list[Reply]:
-        """One reply per question, in order. Equal questions are asked once; `done` hears how many more are answered."""
+    def ask(
+        self, asks: Sequence[Ask], *, again: bool = False, done: Callable[[int], None] | None = None
+    ) -> list[Reply]:
+        """One reply per question, in order. Equal questions are asked once; `done` hears how many more are answered.
+
+        again: exactly these questions will be asked together again, at other steps.
+        """
+        self._again = again
         unique = list({ask.key: ask for ask in asks}.values())
         copies = Counter(ask.key for ask in asks)
         forced: dict[Key, Forced] = {}
@@ -106,6 +124,7 @@ class Prober:
                     answers[ask.key] = Answer(ask.path, self._backbone.decode(ask.path), min(path.gaps))
             if done:
                 done(sum(copies[ask.key] for ask in chunk if ask.key in answers))
+        self._again = False
         rest = [ask for ask in asks if ask.key not in answers]
         answers |= {ask.key: answer for ask, answer in zip(rest, self.answer(rest, done=done), strict=True)}
         return [_reply(ask, forced[ask.key], answers[ask.key]) for ask in asks]
@@ -200,7 +219,10 @@ class Prober:
         self, batch: Batch, rows: Tensor, columns: Tensor, asks: Sequence[Ask], counts: Sequence[int]
     ) -> list[Forced]:
         """Argmax and gap at the given places of the answerer's logits, `counts` of them for each question."""
-        logits = self._answerer.logits(batch)
+        if self._again and self._reuse is not None:
+            logits = self._reuse.logits(batch, tuple(ask.key for ask in asks))
+        else:
+            logits = self._answerer.logits(batch)
         self._check_shape(logits, batch, asks)
         picked = logits[rows.to(logits.device), columns.to(logits.device)]
         best = picked.topk(2, dim=1).values

@@ -23,6 +23,7 @@ from .ledger import Ledger
 from .probing import Prober, Reply
 from .progress import Bar
 from .randomness import undisturbed
+from .reuse import LayerReuse
 from .schedule import Place, panel, past_edits
 from .table import TableInfo, joined, read_table, scored, to_bytes
 from .unedited import Unedited, ask_unedited, load_unedited, save_unedited
@@ -70,7 +71,12 @@ class Replay:
         self.unedited = self._ask_unedited()
         self.questions = Questions(edits, ledger, backbone, self.unedited.answers)
         self.prober = Prober(
-            editor, backbone, name=f"editor {editor.name!r}", batch_size=plan.batch_size, max_new_tokens=self._limit
+            editor,
+            backbone,
+            name=f"editor {editor.name!r}",
+            batch_size=plan.batch_size,
+            max_new_tokens=self._limit,
+            reuse=LayerReuse(editor, backbone),
         )
         self._applier = Applier(editor, edits, folder, seed=plan.seed)
 
@@ -137,11 +143,12 @@ class Replay:
             for index, probe in enumerate(self.edits[position].probes)
             if "locality" not in probe.kind
         ]
-        places += self._panel
-        self._bar.asking(len(places), f"at step {step}")
-        failed = self._applier.failed
+        self._bar.asking(len(places) + len(self._panel), f"at step {step}")
+        failed, heard = self._applier.failed.__contains__, self._bar.answered
         with undisturbed():
-            rows = self.questions.rows(places, step, self.prober, failed=failed.__contains__, done=self._bar.answered)
+            # The panel on its own, so that its batches are the same every time.
+            rows = self.questions.rows(places, step, self.prober, failed=failed, done=heard)
+            rows += self.questions.rows(self._panel, step, self.prober, failed=failed, again=True, done=heard)
         table = scored(rows, self.plan.normalisation)
         sha256 = self.folder.write(self.folder.part(step), to_bytes(table, self.info))
         peak = peak_memory_bytes(self.backbone.device)
