@@ -19,7 +19,7 @@ from liveedit_bench.benchmark.editors.liveedit.rows import IN_SCOPE, OUT_OF_SCOP
 from liveedit_bench.benchmark.editors.liveedit.validation import validate
 from liveedit_bench.data_builders.emblems import build
 
-MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+MARGINS = (0.0, 0.25, 0.5, 0.8, 1.0, 1.5, 2.0)
 
 
 def main() -> None:

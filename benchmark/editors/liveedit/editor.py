@@ -52,7 +52,7 @@ class LiveEditOptions:
 
     weights: str = "shipped"
     hard_filter: bool = True
-    margin: float = 0.5
+    margin: float = 0.8
     soft_routing: bool = True
     layer: int = -1
     width: int = 128
