@@ -26,8 +26,8 @@ class FtLOptions:
 
     lr: float = 1e-3
     max_steps: int = 100
-    stop_loss: float = 0.1
-    stop_margin: float = 0.5
+    stop_loss: float = 2.0
+    stop_margin: float = 0.05
 
 
 @dataclass(frozen=True)
