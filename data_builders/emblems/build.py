@@ -141,7 +141,8 @@ def _edit(emblem: Emblem, task: Task, split: Split, seed: int) -> Edit:
     for kind, twin in twins:
         probes.append(Probe(kind, _picture(twin, *view), prompt, twin.truth(task), twin.key(task), seen=seen_prompt))
 
-    asked = dice.choice([any_task for any_task in TASKS if any_task not in emblem.edited_tasks])
+    unedited: list[Task] = [any_task for any_task in TASKS if any_task not in emblem.edited_tasks]
+    asked = dice.choice(unedited)
     line, seen = _ask(dice, questions.ATTRIBUTE[asked], split)
     probes.append(Probe("locality_other_question", image, line, emblem.truth(asked), emblem.key(asked), seen=seen))
     nothing = f"no picture: {prompt}/{task}"

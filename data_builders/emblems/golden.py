@@ -24,9 +24,7 @@ GOLDEN = "d761f025f35abd000082fe70235e2fef826a5a3f8e7979b0824c12e476f2c8b6"
 def golden_emblems() -> list[Emblem]:
     """256 emblems: every shape with every pattern at least twice, the other attributes as drawn."""
     dice = Dice("golden")
-    return [
-        emblem(index % 12, dice.below(12), index // 12 % 10, dice.below(6), dice.below(4)) for index in range(256)
-    ]
+    return [emblem(index % 12, dice.below(12), index // 12 % 10, dice.below(6), dice.below(4)) for index in range(256)]
 
 
 def golden_sha256() -> str:

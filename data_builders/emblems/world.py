@@ -44,7 +44,11 @@ RELATIONS: dict[Task, tuple[str, ...]] = {
 
 # Residues of (shape + colour + pattern) mod 10. A Latin design: every emblem has neighbours of its own split along
 # every attribute, and a triple of shape, colour and pattern stands in one split only.
-_SPLIT_OF_RESIDUE: tuple[Split, ...] = (*["train"] * 4, *["validation"] * 2, *["test"] * 4)
+_SPLIT_OF_RESIDUE: tuple[Split, ...] = (
+    *("train", "train", "train", "train"),
+    *("validation", "validation"),
+    *("test", "test", "test", "test"),
+)
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,8 @@ class Emblem:
 
     def draw(self, *view: object) -> Image:
         """The emblem under the view that a key names."""
-        values = [VALUES[task][self.value(task)] for task in TASKS]
-        return drawing.draw(*values, drawing.view(*view))
+        shape, colour, pattern, marks, border = (VALUES[task][self.value(task)] for task in TASKS)
+        return drawing.draw(shape, colour, pattern, marks, border, drawing.view(*view))
 
 
 @cache

@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ....data_builders.emblems import names, questions, world
 from ....data_builders.emblems.world import TASKS, Emblem, Task
@@ -29,9 +30,10 @@ class Teacher:
 
     def __init__(self, seed: int) -> None:
         self._dice = random.Random(seed)
-        self._tokenizer = build_tokenizer()
+        self._tokenizer: Any = build_tokenizer()
         self._cache: dict[str, list[int]] = {}
-        self._bos, self._eos, self._image = self._tokenizer.convert_tokens_to_ids(["<s>", "</s>", "<image>"])
+        marks: list[int] = self._tokenizer.convert_tokens_to_ids(["<s>", "</s>", "<image>"])
+        self._bos, self._eos, self._image = marks
         self._facts = world.text_facts()
 
     def _tokens(self, text: str) -> list[int]:

@@ -53,13 +53,15 @@ def _told(emblems: Sequence[Emblem], dice: Dice, *, about: str) -> list[Asked]:
     """A statement, then a question: about what was told (``same``), another attribute (``other``), or its hop."""
     asked, strangers = list[Asked](), names.coin_names(1000, "measure", set())
     for emblem in emblems:
-        task = dice.choice([task for task in TASKS if about != "hop" or world.RELATIONS[task]])
+        tasks: list[Task] = [task for task in TASKS if about != "hop" or world.RELATIONS[task]]
+        task = dice.choice(tasks)
         name = dice.choice(strangers if about == "same" and dice.chance(500) else world.names(task))
         if dice.chance(500):
             statement = dice.choice(questions.STATEMENT[task]).format(name=name)
         else:
             statement = questions.FACT_LINE.format(question=dice.choice(questions.ATTRIBUTE[task].all), name=name)
-        other = dice.choice([any_task for any_task in TASKS if any_task != task])
+        others: list[Task] = [any_task for any_task in TASKS if any_task != task]
+        other = dice.choice(others)
         fact = world.hop(task, name) if about == "hop" else None
         if fact is not None:
             line, wanted = dice.choice(questions.HOP[task].all), fact.answer

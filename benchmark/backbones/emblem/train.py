@@ -3,8 +3,8 @@
 ``python -m liveedit_bench.benchmark.backbones.emblem.train --out weights/`` rebuilds what is shipped.
 
 Three stages. *Seeing*: the vision tower learns the five attributes with throw-away heads (pictures are learnt last when
-everything starts at once). *Answering*: the whole `LlavaForConditionalGeneration` learns the lessons of `lessons` at a high
-rate. *Settling*: the same lessons while the rate goes to zero.
+everything starts at once). *Answering*: the whole `LlavaForConditionalGeneration` learns the lessons of `lessons` at a
+high rate. *Settling*: the same lessons while the rate goes to zero.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,8 +32,8 @@ from transformers import (
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    masking_utils,
 )
-from transformers.masking_utils import sdpa_mask
 
 from ....data_builders.emblems import drawing
 from ....data_builders.emblems.world import TASKS, VALUES, Emblem, emblems
@@ -41,12 +41,14 @@ from .lessons import Lesson, Teacher
 from .vocabulary import PATCH, build_processor, build_tokenizer
 
 _console = Console(stderr=True)
+Model = Any
+"""A `LlavaForConditionalGeneration`; the types of transformers leave too much unknown."""
 
 
 def _plain_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    """Two matrix products in bfloat16: on the CPU the backward pass of the fused kernel takes about seven times as long."""
+    """Two matrix products in bfloat16: on the CPU the fused kernel's backward pass takes about seven times as long."""
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, -1e4)
@@ -55,16 +57,16 @@ def _plain_attention(
 
 def _explicit_mask(*given: Any, **options: Any) -> Tensor | None:
     """A causal mask even where the library would leave it to the kernel."""
-    return sdpa_mask(*given, **{**options, "allow_is_causal_skip": False})
+    return cast(Any, masking_utils).sdpa_mask(*given, **{**options, "allow_is_causal_skip": False})
 
 
-AttentionInterface.register("plain", _plain_attention)
-AttentionMaskInterface.register("plain", _explicit_mask)
+cast(Any, AttentionInterface).register("plain", _plain_attention)
+cast(Any, AttentionMaskInterface).register("plain", _explicit_mask)
 
 
-def build_model() -> LlavaForConditionalGeneration:
+def build_model() -> Model:
     """The architecture: CLIP tower 128 x 4 over 36 patches, Llama decoder 160 x 5."""
-    tokenizer = build_tokenizer()
+    tokenizer: Any = build_tokenizer()
     vision = CLIPVisionConfig(
         hidden_size=128,
         intermediate_size=384,
@@ -86,7 +88,7 @@ def build_model() -> LlavaForConditionalGeneration:
         eos_token_id=tokenizer.eos_token_id,
         tie_word_embeddings=False,
     )
-    config = LlavaConfig(
+    config = cast(Any, LlavaConfig)(
         vision_config=vision,
         text_config=text,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
@@ -95,7 +97,7 @@ def build_model() -> LlavaForConditionalGeneration:
         image_seq_length=(drawing.SIZE // PATCH) ** 2,
         tie_word_embeddings=False,
     )
-    model = LlavaForConditionalGeneration(config)
+    model: Model = LlavaForConditionalGeneration(config)
     model.set_attn_implementation("plain")
     return model
 
@@ -116,7 +118,7 @@ def draw_album(views: int, workers: int, most: int | None = None) -> tuple[NDArr
 
 
 def _pixels(pictures: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
+    return cast(Any, torch).from_numpy(pictures).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
 
 
 def _one_cycle(optimizer: torch.optim.Optimizer, steps: int, warm: int = 300) -> torch.optim.lr_scheduler.LambdaLR:
@@ -143,14 +145,12 @@ class _Heads(nn.Module):
         return [reader(read[:, index]) for index, reader in enumerate(self.readers)]
 
 
-def learn_to_see(
-    model: LlavaForConditionalGeneration, album: NDArray[np.uint8], labels: Tensor, *, steps: int, batch: int, seed: int
-) -> None:
+def learn_to_see(model: Model, album: NDArray[np.uint8], labels: Tensor, *, steps: int, batch: int, seed: int) -> None:
     """Stage one: attribute classification with the vision tower."""
     tower = model.model.vision_tower
     heads = _Heads(tower.config.hidden_size)
-    parameters = [*tower.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.02)
+    parameters: list[nn.Parameter] = [*tower.parameters(), *heads.parameters()]
+    optimizer: Any = torch.optim.AdamW(parameters, lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.02)
     schedule, dice, began = _one_cycle(optimizer, steps), np.random.default_rng(seed), time.monotonic()
     for step in range(1, steps + 1):
         chosen = dice.integers(0, len(album), batch)
@@ -162,7 +162,7 @@ def learn_to_see(
             [functional.cross_entropy(guess.float(), wanted[:, index]) for index, guess in enumerate(guesses)]
         ).mean()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        cast(Any, loss).backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
@@ -184,9 +184,7 @@ def _collate(lessons: list[Lesson], pad: int) -> tuple[Tensor, Tensor, Tensor]:
     return ids, (ids != pad).long(), scored
 
 
-def _lesson_loss(
-    model: LlavaForConditionalGeneration, lessons: list[Lesson], pixels: Tensor | None
-) -> tuple[Tensor, float]:
+def _lesson_loss(model: Model, lessons: list[Lesson], pixels: Tensor | None) -> tuple[Tensor, float]:
     ids, attention, scored = _collate(lessons, model.config.text_config.pad_token_id)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden = model.model(
@@ -203,12 +201,12 @@ def _batches(
     dice = np.random.default_rng(seed)
     while True:
         chosen = dice.integers(0, len(album), batch)
-        pictured = [teacher.about_picture(shown[index]) for index in chosen]
+        pictured = [teacher.about_picture(shown[int(index)]) for index in chosen]
         yield _pixels(album[chosen]), pictured, [teacher.about_text() for _ in range(batch // 2)]
 
 
 def learn_to_answer(
-    model: LlavaForConditionalGeneration,
+    model: Model,
     album: NDArray[np.uint8],
     shown: list[Emblem],
     *,
@@ -220,14 +218,14 @@ def learn_to_answer(
     batch: int = 64,
 ) -> None:
     """Stages two and three: everything learns to answer. The rate follows a half cosine over `horizon` steps."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.02)
+    optimizer: Any = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.02)
     schedule, began = _one_cycle(optimizer, horizon, warm), time.monotonic()
     batches = islice(_batches(album, shown, Teacher(seed), batch, seed), steps)
     for step, (pixels, pictured, plain) in enumerate(batches, start=1):
         seen_loss, seen_right = _lesson_loss(model, pictured, pixels)
         text_loss, text_right = _lesson_loss(model, plain, None)
         optimizer.zero_grad(set_to_none=True)
-        (seen_loss + 0.5 * text_loss).backward()
+        cast(Any, seen_loss + 0.5 * text_loss).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -238,11 +236,11 @@ def learn_to_answer(
             )
 
 
-def save(model: LlavaForConditionalGeneration, out: Path) -> None:
-    """Weights in float16 (loaded as float32), configuration, tokenizer and processor: a folder plain `transformers` loads."""
+def save(model: Model, out: Path) -> None:
+    """Weights in float16 (loaded as float32), configuration, tokenizer and processor, as plain `transformers` loads."""
     model.to(torch.float16).save_pretrained(out)
     model.to(torch.float32)
-    build_processor().save_pretrained(out)
+    cast(Any, build_processor()).save_pretrained(out)
 
 
 def main() -> None:
@@ -259,7 +257,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    torch.manual_seed(given.seed)
+    cast(Any, torch).manual_seed(given.seed)
     torch.set_flush_denormal(True)
     model = build_model()
     _console.print(f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters")
@@ -271,10 +269,17 @@ def main() -> None:
         learn_to_answer(model, album, shown, steps=given.answer_steps, horizon=5000, rate=2e-3, seed=given.seed)
         save(model, given.out)
     else:
-        saved = LlavaForConditionalGeneration.from_pretrained(given.answered, dtype=torch.float32)
+        saved: Model = cast(Any, LlavaForConditionalGeneration).from_pretrained(given.answered, dtype=torch.float32)
         model.load_state_dict(saved.state_dict())
     learn_to_answer(
-        model, album, shown, steps=given.settle_steps, horizon=given.settle_steps, rate=1e-3, seed=given.seed + 1, warm=50
+        model,
+        album,
+        shown,
+        steps=given.settle_steps,
+        horizon=given.settle_steps,
+        rate=1e-3,
+        seed=given.seed + 1,
+        warm=50,
     )
     save(model, given.out)
     from .measure import measure
