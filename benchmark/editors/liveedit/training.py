@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from ....errors import BenchError
 from ...backbone import Backbone
 from ...edits import EditStream, Kind
 from . import losses
@@ -144,9 +146,12 @@ def _rate(step: int, options: LiveEditOptions, share: float) -> float:
 
 def _open_log(path: Path, done: int) -> TextIO:
     """The log for further lines, without those of steps that were not saved and are now repeated."""
-    lines = path.read_text().splitlines() if path.is_file() else []
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= done]
-    path.write_text("".join(f"{line}\n" for line in kept))
+    kept = ""
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            with suppress(ValueError):  # the last line may be half a one
+                kept += f"{line}\n" if json.loads(line)["step"] <= done else ""
+    path.write_text(kept)
     return path.open("a")
 
 
@@ -189,7 +194,6 @@ def train(
     done, spent = checkpoint.load()
     began -= spent
     work = Step(backbone, modules, options, album)
-    log = None if out is None else _open_log(out / "log.jsonl", done)
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -197,7 +201,10 @@ def train(
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console) as progress:
+    with (
+        Progress(*columns, console=console) as progress,
+        nullcontext() if out is None else _open_log(out / "log.jsonl", done) as log,
+    ):
         bar = progress.add_task("", total=options.steps, completed=done)
         for step in range(done + 1, options.steps + 1):
             # Everything random in a step hangs on its number, so that a resumed run repeats nothing and skips nothing.
@@ -215,12 +222,15 @@ def train(
             cast(Any, optimizer).step()
             last = step == options.steps or share >= 1.0
             note: dict[str, Any] = {}
-            if step % 10 == 0 or last:
+            check = step % CHECK_EVERY == 0 or last
+            if step % 10 == 0 or check:
+                if not math.isfinite(total.item()):
+                    raise BenchError(f"training of liveedit diverged at step {step}; lower --option rate")
                 note = {"step": step, "seconds": round(elapsed, 1), "total": total.item()} | {
                     name: term.item() for name, term in terms.items()
                 }
                 progress.update(bar, completed=step, description=f"loss {total.item():.3f}")
-            if held_out is not None and (step % CHECK_EVERY == 0 or last):
+            if held_out is not None and check:
                 note["validation"] = validate(backbone, modules, held_out)
                 progress.console.print(
                     f"step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in note["validation"].items())
@@ -228,12 +238,10 @@ def train(
             if log is not None and note:
                 log.write(json.dumps(note, allow_nan=False) + "\n")
                 log.flush()
-            if step % CHECK_EVERY == 0 or last:
+            if check:
                 checkpoint.save(step, time.monotonic() - began)
             if last:
                 break
-    if log is not None:
-        log.close()
     source = stream.source
     trained_on = [
         {
