@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from liveedit_bench.benchmark.edits import KINDS, Edit, EditStream, Kind, Picture, Probe
 from liveedit_bench.data_builders.emblems import build, capacity, questions, world
 from liveedit_bench.data_builders.emblems.build import _KEPT_PICTURES, _drawn, _in_order
-from liveedit_bench.data_builders.emblems.world import SPLITS, TASKS, VALUES, Emblem, Split
+from liveedit_bench.data_builders.emblems.world import SPLITS, TASKS, VALUES, Emblem, Split, Task
 from liveedit_bench.errors import BenchError
 
 TEST, VALIDATION, TRAIN = (build(1000, split=split) for split in ("test", "validation", "train"))
@@ -28,7 +29,15 @@ def asked(edit: Edit, kind: Kind) -> Probe:
 def shown(picture: Picture | None) -> Emblem:
     """The emblem on a picture that no one has opened yet."""
     assert picture is not None
-    return picture.opener.args[0]  # type: ignore
+    return cast(Any, picture.opener).args[0]
+
+
+def task_of(edit: Edit) -> Task:
+    return cast(Task, edit.facts.task)
+
+
+def task_asked(probe: Probe) -> Task:
+    return cast(Task, probe.fact.rpartition("/")[2])
 
 
 def pictures(stream: EditStream) -> Iterator[Emblem]:
@@ -117,7 +126,7 @@ def test_a_target_is_neither_the_old_answer_nor_a_twins() -> None:
     for stream in STREAMS.values():
         for edit in stream:
             assert edit.target not in (edit.facts.old, asked(edit, "locality_twin_other").target)
-            assert edit.target in world.names(edit.facts.task)  # type: ignore
+            assert edit.target in world.names(task_of(edit))
 
 
 def test_a_fifth_of_the_targets_of_an_evaluation_stands_in_no_training_stream() -> None:
@@ -182,14 +191,13 @@ def test_twins_differ_in_exactly_one_attribute() -> None:
         assert changed != edit.facts.task
         assert asked(edit, "locality_twin_same").target == edit.facts.old
         assert differences(edited, other) == [edit.facts.task]
-        assert asked(edit, "locality_twin_other").target == other.truth(edit.facts.task) != edit.facts.old  # type: ignore
+        assert asked(edit, "locality_twin_other").target == other.truth(task_of(edit)) != edit.facts.old
 
 
 def test_locality_answers_are_the_truth_of_the_base_world() -> None:
     for edit in TEST:
         other = asked(edit, "image_locality")
-        task = other.fact.rpartition("/")[2]
-        assert other.target == shown(other.image).truth(task)  # type: ignore
+        assert other.target == shown(other.image).truth(task_asked(other))
         assert shown(other.image).probe_only
         assert asked(edit, "locality_no_image").target == questions.UNKNOWN
         text = asked(edit, "text_locality")
@@ -202,17 +210,16 @@ def test_the_other_question_is_never_about_an_edited_attribute() -> None:
     for edit in TEST:
         probe = asked(edit, "locality_other_question")
         emblem = shown(edit.image)
-        task = probe.fact.rpartition("/")[2]
         assert probe.image is edit.image
-        assert task not in emblem.edited_tasks
-        assert probe.target == emblem.truth(task)  # type: ignore
+        assert task_asked(probe) not in emblem.edited_tasks
+        assert probe.target == emblem.truth(task_asked(probe))
 
 
 def test_portability_answers_the_fact_of_the_target() -> None:
     for edit in TEST:
         for probe in edit.probes:
             if probe.kind == "portability":
-                fact = world.hop(edit.facts.task, edit.target)  # type: ignore
+                fact = world.hop(task_of(edit), edit.target)
                 assert fact is not None
                 assert (probe.target, probe.image) == (fact.answer, edit.image)
                 assert probe.facts_used == (edit.facts.key, fact.key)
@@ -223,8 +230,8 @@ def test_ledger_keys() -> None:
     for edit in TEST:
         emblem = shown(edit.image)
         assert edit.facts.entity == emblem.name
-        assert edit.facts.key == f"{emblem.name}/{edit.facts.task}" == emblem.key(edit.facts.task)  # type: ignore
-        assert edit.facts.old == emblem.truth(edit.facts.task)  # type: ignore
+        assert edit.facts.key == f"{emblem.name}/{edit.facts.task}" == emblem.key(task_of(edit))
+        assert edit.facts.old == emblem.truth(task_of(edit))
         assert edit.facts.provenance == f"{world.VERSION} test seed 0"
         for probe in edit.probes:
             if probe.image is not None:
