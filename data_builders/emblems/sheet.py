@@ -16,7 +16,7 @@ _PICTURES: dict[Kind, str] = {
     "locality_twin_other": "twin, other answer",
     "image_locality": "another emblem",
 }
-_INK, _FAINT, _GAP = (20, 20, 20), (110, 110, 110), 6
+_INK, _FAINT, _ANSWER, _GAP = (20, 20, 20), (110, 110, 110), (0, 70, 170), 6
 
 
 class _Page:
@@ -28,10 +28,12 @@ class _Page:
         self.wide, self.high = SIZE * zoom + _GAP, SIZE * zoom + self.text + 2 * _GAP
         self.image = Image.new("RGB", (self.label + across * self.wide + _GAP, down * self.high + _GAP), "white")
         self._pen = ImageDraw.Draw(self.image)
-        self._font = ImageFont.load_default(self.text)
+        self._fonts = {small: ImageFont.load_default(size) for small, size in ((False, self.text), (True, 4 * zoom))}
 
-    def write(self, x: int, y: int, text: str, colour: tuple[int, int, int] = _INK) -> None:
-        self._pen.text((x, y), text, fill=colour, font=self._font)
+    def write(self, x: int, y: int, text: str, colour: tuple[int, int, int] = _INK, *, small: bool = False) -> int:
+        """Write a text and say where it ends."""
+        self._pen.text((x, y), text, fill=colour, font=self._fonts[small])
+        return x + round(self._pen.textlength(text, self._fonts[small]))
 
     def left(self, row: int, lines: list[str]) -> None:
         for index, line in enumerate(lines):
@@ -69,8 +71,11 @@ def _edit_row(page: _Page, row: int, edit: Edit) -> None:
         if picture is not None:
             page.cell(row, column, picture.open(), caption)
     x, y = page.label + len(_PICTURES) * page.wide + _GAP, _GAP + row * page.high
-    step = (page.high - _GAP) // max(11, len(edit.probes))
+    step = (page.high - 2 * _GAP) // 10  # no edit has more probes
     for index, probe in enumerate(edit.probes):
-        unseen = "" if probe.seen else "  (unseen template)"
-        page.write(x, y + index * step, probe.kind, _FAINT)
-        page.write(x + 13 * page.text, y + index * step, f"{probe.prompt}  {probe.target}{unseen}")
+        line = y + index * step
+        page.write(x, line, probe.kind, _FAINT, small=True)
+        end = page.write(x + 12 * page.text, line, probe.prompt, small=True)
+        end = page.write(end + _GAP, line, probe.target, _ANSWER, small=True)
+        if not probe.seen:
+            page.write(end + _GAP, line, "(template unseen in training)", _FAINT, small=True)
