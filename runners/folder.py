@@ -140,6 +140,7 @@ def readable_disk_errors(path: Path) -> Generator[None]:
         reasons = {
             errno.ENOSPC: "no space is left",
             errno.EDQUOT: "the quota is used up",
+            errno.EFBIG: "a file may grow no further (ulimit -f)",
             errno.EROFS: "the file system is read-only",
             errno.EACCES: "the folder may not be written to",
         }

@@ -56,7 +56,15 @@ def load_state(folder: RunFolder, editor: Editor) -> int:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{folder.state} is damaged ({error}); start over with --fresh") from error
     device = editor.backbone.device
-    editor.load_state_dict({name.removeprefix(_EDITOR): tensor.to(device) for name, tensor in tensors.items()})
+    try:
+        editor.load_state_dict({name.removeprefix(_EDITOR): tensor.to(device) for name, tensor in tensors.items()})
+    except BenchError:
+        raise
+    except Exception as error:
+        raise BenchError(
+            f"{folder.state} does not fit editor {editor.name!r} ({type(error).__name__}: {error}); "
+            "start over with --fresh"
+        ) from error
     put_back(random)
     return position
 

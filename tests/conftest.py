@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from console import MainJob, run_main_job
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))  # read when torch is first imported
@@ -14,6 +15,15 @@ settings.load_profile("bench")
 
 _LISTED = Path(__file__).with_name("skips.txt")
 _unlisted = pytest.StashKey[list[str]]()
+_main_job = pytest.StashKey[MainJob]()
+
+
+@pytest.fixture(scope="session")
+def main_job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MainJob:
+    """The main job of 1,000 steps. It takes minutes and runs once; only tests marked slow may read it."""
+    job = run_main_job(tmp_path_factory.mktemp("main_job") / "run")
+    request.config.stash[_main_job] = job
+    return job
 
 
 def listed_skips(text: str) -> dict[str, str]:
@@ -57,6 +67,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _main_job in config.stash:
+        terminalreporter.section("main job")
+        terminalreporter.line(str(config.stash[_main_job]))
     if config.stash[_unlisted] and os.environ.get("CI"):
         terminalreporter.section("skipped without a reason in tests/skips.txt: CI fails", red=True)
         for nodeid in config.stash[_unlisted]:

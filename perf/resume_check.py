@@ -1,0 +1,167 @@
+"""SIGKILL at random moments, then the same command: equal digest, equal answers, few edits repeated.
+
+    python perf/resume_check.py                                   # the release check, evidence in perf/results/
+    python perf/resume_check.py --steps 30 --kills 3 --folders 1  # a short form
+
+A whole run goes first. Then, in each of `--folders` fresh folders, the same run is killed (`--kills` in all) and
+continued to its end. The editor keeps count of what it is given (counted.py): an edit is repeated when an earlier
+process had applied it, a probe is asked again when the journal held its answer.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+SCRIPT = Path(sysconfig.get_path("scripts")) / "liveedit-bench"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """After how many seconds, at which journalled edit, and what the next process did once more."""
+
+    seconds: float
+    edits: int
+    repeated_edits: int
+    probes_asked_again: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One folder and the command that fills it."""
+
+    out: Path
+    steps: int
+
+    @property
+    def log(self) -> Path:
+        """What the editor was given."""
+        return self.out.with_suffix(".log")
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Give the command."""
+        words = ["run", "--editor", f"{HERE / 'counted.py'}:Counted", "--split", "validation"]
+        with self.out.with_suffix(".err").open("ab") as err:
+            return subprocess.Popen(
+                [SCRIPT, *words, "--steps", str(self.steps), "--out", self.out],
+                stdout=subprocess.DEVNULL,
+                stderr=err,
+                env={**os.environ, "COUNTED": str(self.log)},
+            )
+
+    def finish(self) -> tuple[str, bytes]:
+        """Run to the end. Returns digest and answers."""
+        if self.start().wait():
+            sys.exit(self.out.with_suffix(".err").read_text())
+        result = json.loads((self.out / "result.json").read_text(encoding="utf-8"))
+        return result["digest"], (self.out / "probes.parquet").read_bytes()
+
+    def kill(self, seconds: float) -> bool:
+        """Start, and kill so long after the journal was begun. False: the run had ended before."""
+        began = len(self.journal())
+        process = self.start()
+        while process.poll() is None and len(self.journal()) == began:
+            time.sleep(0.01)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        return process.wait() == -signal.SIGKILL
+
+    def journal(self) -> list[dict[str, Any]]:
+        """The whole lines of the journal."""
+        return _lines(self.out / "journal.jsonl")
+
+
+def repeated(
+    journal: list[dict[str, Any]], before: list[dict[str, int]], after: list[dict[str, int]], steps: int
+) -> tuple[int, int]:
+    """Edits repeated and probes asked again by a process.
+
+    journal: what it found. before, after: what its predecessors and itself gave to the editor.
+    """
+    applied = {line["edit"] for line in before if "edit" in line}
+    done = sum(event["event"] == "edit" for event in journal)
+    asked = {event["step"] for event in journal if event["event"] == "checkpoint"}
+    if not any(event["event"] == "checked" for event in journal):
+        asked -= {steps}  # the causality check asks there once more by its nature
+    again = 0
+    for line in after:
+        # A checkpoint that is not journalled is asked as a whole, the question of the last edit among the rest.
+        if "asked" in line and (line["step"] < done or (line["step"] == done and done in asked)):
+            again += line["asked"]
+    return sum(line.get("edit") in applied for line in after), again
+
+
+def check(folder: Path, *, steps: int, kills: int, folders: int, seed: int) -> dict[str, Any]:
+    """Do it all. Returns the evidence."""
+    dice = random.Random(seed)
+    whole = Run(folder / "whole", steps)
+    wanted = whole.finish()
+    longest = max(event["at"] for event in whole.journal())
+    found: list[Kill] = []
+    equal = 0
+    for number in range(folders):
+        run = Run(folder / f"killed-{number}", steps)
+        moments: list[tuple[float, list[dict[str, Any]], int]] = []
+        while len(moments) < kills // folders:
+            seconds = round(dice.uniform(0, longest) / (kills // folders), 2)
+            if not run.kill(seconds):
+                break  # the machine became faster: this folder is through
+            moments.append((seconds, run.journal(), len(_lines(run.log))))
+        equal += run.finish() == wanted
+        log = _lines(run.log)
+        ends = [moment[2] for moment in moments[1:]] + [len(log)]
+        for (seconds, journal, start), end in zip(moments, ends, strict=True):
+            edits = sum(event["event"] == "edit" for event in journal)
+            found.append(Kill(seconds, edits, *repeated(journal, log[:start], log[start:end], steps)))
+        print(f"folder {number}: {found[-len(moments) :]}, equal so far {equal} of {number + 1}", file=sys.stderr)
+    return {
+        "steps": steps,
+        "seed": seed,
+        "digest": wanted[0],
+        "folders": folders,
+        "folders_equal": equal,
+        "kills": [asdict(kill) for kill in found],
+        "most_edits_repeated": max((kill.repeated_edits for kill in found), default=0),
+        "probes_asked_again": sum(kill.probes_asked_again for kill in found),
+    }
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--folders", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "resume.json")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        evidence = check(Path(folder), steps=given.steps, kills=given.kills, folders=given.folders, seed=given.seed)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(evidence, indent=2) + "\n", encoding="utf-8")
+    if (
+        evidence["folders_equal"] < given.folders
+        or evidence["most_edits_repeated"] > 50
+        or evidence["probes_asked_again"]
+    ):
+        sys.exit(f"not equal, or too much repeated: see {given.out}")
+
+
+if __name__ == "__main__":
+    main()
