@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ....errors import BenchError
@@ -130,6 +130,19 @@ def _fill_gaps(place: dict[Kind, Tensor]) -> None:
             place[kind] = torch.where(place[kind] < 0, place[kinds[0]], place[kind])
 
 
+class _OnRows(nn.Module):
+    """A module that works on every row alone, used on some rows; zeros elsewhere."""
+
+    def __init__(self, inner: nn.Module, chosen: Tensor) -> None:
+        super().__init__()
+        self._inner, self._chosen = inner, chosen
+
+    def forward(self, states: Tensor) -> Tensor:
+        """States [B, T, d] -> [B, T, d]."""
+        found: Tensor = self._inner(states[self._chosen])
+        return torch.zeros_like(states).index_put((self._chosen,), found)
+
+
 class Upper:
     """The decoder above layer l_e, run from edited states: the same forward with the lower blocks left out."""
 
@@ -137,20 +150,22 @@ class Upper:
         model = cast(Any, backbone.model)
         self._decoder, self._head, self._layer = model.get_decoder(), model.get_output_embeddings(), layer
 
-    def final(self, h: Tensor, attention: Tensor) -> Tensor:
-        """Final hidden states [B, T, d] from states after layer l_e; padding on the right."""
+    def final(self, h: Tensor, attention: Tensor, wanted: Tensor) -> Tensor:
+        """Final hidden states [N, d] at the `wanted` rows [B, T] from states after layer l_e; padding on the right."""
         every = self._decoder.layers
+        last, mlp = every[-1], getattr(every[-1], "mlp", None)
         self._decoder.layers = every[self._layer + 1 :]
+        if mlp is not None:  # other rows than the wanted ones need no MLP there: nothing reads them any more
+            last.mlp = _OnRows(mlp, wanted)
         try:
-            return self._decoder(inputs_embeds=h, attention_mask=attention, use_cache=False).last_hidden_state
+            return self._decoder(inputs_embeds=h, attention_mask=attention, use_cache=False).last_hidden_state[wanted]
         finally:
             self._decoder.layers = every
+            if mlp is not None:
+                last.mlp = mlp
 
     def answers(self, h: Tensor, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
         """Logits [N, V] that predict answer tokens, the tokens [N], and whose they are [N]."""
         where = rows.answer[:, 1:]
-        return (
-            self._head(self.final(h, rows.attention)[:, :-1][where]).float(),
-            rows.ids[:, 1:][where],
-            where.nonzero()[:, 0],
-        )
+        last = self.final(h, rows.attention, pad(where, (0, 1)))
+        return self._head(last).float(), rows.ids[:, 1:][where], where.nonzero()[:, 0]

@@ -45,9 +45,11 @@ def test_the_upper_layers_answer_as_the_whole_model(backbone: HuggingFaceBackbon
 
 
 def test_upper_layers_come_back_after_an_error(backbone: HuggingFaceBackbone):
+    before = [name for layer in backbone.layers for name, _ in layer.named_modules()]
     with pytest.raises(RuntimeError):
-        Upper(backbone, 2).final(torch.zeros(1, 3, 5), torch.ones(1, 3))
+        Upper(backbone, 2).final(torch.zeros(1, 3, 5), torch.ones(1, 3), torch.ones(1, 3).bool())
     assert len(backbone.layers) == 4
+    assert [name for layer in backbone.layers for name, _ in layer.named_modules()] == before
 
 
 def test_an_album_holds_every_question_of_training(backbone: HuggingFaceBackbone, stream: EditStream):
