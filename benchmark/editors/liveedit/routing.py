@@ -67,16 +67,20 @@ class Route:
 
 
 def apply_route(h: Tensor, normed: Tensor, keys: Tensor, values: Tensor, route: Route) -> Tensor:
-    """The same sum with the kept experts only. keys and values [E, r, d] are the whole repository."""
+    """The same sum with the kept experts only; keys and values [E, r, d] are the whole repository."""
     busy = (route.weights != 0).any(dim=1)
     if not bool(busy.any()):
         return h
     chosen, weights = route.experts[busy], route.weights[busy]
     count, most = chosen.shape
     rank, size = keys.shape[1], keys.shape[2]
-    key_rows = keys[chosen].reshape(count, most * rank, size)
-    value_rows = (values[chosen] * weights[:, :, None, None]).reshape(count, most * rank, size)
-    added = torch.relu(normed[busy] @ key_rows.transpose(1, 2)) @ value_rows
+    if most == len(keys):  # without a hard filter: one copy of the repository for all questions, not one for each
+        dense = torch.zeros_like(weights).scatter(1, chosen, weights).repeat_interleave(rank, dim=1)[:, None, :]
+        added = (torch.relu(normed[busy] @ keys.reshape(-1, size).T) * dense) @ values.reshape(-1, size)
+    else:
+        key_rows = keys[chosen].reshape(count, most * rank, size)
+        value_rows = (values[chosen] * weights[:, :, None, None]).reshape(count, most * rank, size)
+        added = torch.relu(normed[busy] @ key_rows.transpose(1, 2)) @ value_rows
     out = h.clone()
     out[busy] = h[busy] + added
     return out

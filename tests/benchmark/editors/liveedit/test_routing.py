@@ -83,7 +83,9 @@ def test_mean_weights(kept: Tensor):
         assert found[i].tolist() == pytest.approx([1 / count if each else 0.0 for each in kept[i]])
 
 
-def test_the_residual_by_hand_and_with_kept_experts_only(kept: Tensor, experts: Experts):
+@pytest.mark.parametrize("somewhere_all", [True, False])
+def test_the_residual_by_hand_and_with_kept_experts_only(kept: Tensor, experts: Experts, somewhere_all: bool):
+    kept[1, 3] = somewhere_all
     h, normed = torch.randn(INPUTS, ROWS, SIZE), torch.randn(INPUTS, ROWS, SIZE)
     weights = fusion_weights(torch.randn(INPUTS, EXPERTS), kept)
     dense = residual(h, normed, experts, weights)
