@@ -18,6 +18,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Run:
 
     out: Path
     steps: int
+    checkpoints: str | None = None
 
     @property
     def log(self) -> Path:
@@ -51,6 +53,8 @@ class Run:
     def start(self) -> subprocess.Popen[bytes]:
         """Give the command."""
         words = ["run", "--editor", f"{HERE / 'counted.py'}:Counted", "--split", "validation"]
+        if self.checkpoints:
+            words += ["--checkpoints", self.checkpoints]
         with self.out.with_suffix(".err").open("ab") as err:
             return subprocess.Popen(
                 [SCRIPT, *words, "--steps", str(self.steps), "--out", self.out],
@@ -103,16 +107,18 @@ def repeated(
     return sum(line.get("edit") in applied for line in after), again
 
 
-def check(folder: Path, *, steps: int, kills: int, folders: int, seed: int) -> dict[str, Any]:
-    """Do it all. Returns the evidence."""
+def check(
+    folder: Path, *, steps: int, checkpoints: str | None, kills: int, folders: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    """Do it all. Yields the evidence so far after each folder."""
     dice = random.Random(seed)
-    whole = Run(folder / "whole", steps)
+    whole = Run(folder / "whole", steps, checkpoints)
     wanted = whole.finish()
     longest = max(event["at"] for event in whole.journal())
     found: list[Kill] = []
     equal = 0
     for number in range(folders):
-        run = Run(folder / f"killed-{number}", steps)
+        run = Run(folder / f"killed-{number}", steps, checkpoints)
         moments: list[tuple[float, list[dict[str, Any]], int]] = []
         while len(moments) < kills // folders:
             seconds = round(dice.uniform(0, longest) / (kills // folders), 2)
@@ -125,17 +131,17 @@ def check(folder: Path, *, steps: int, kills: int, folders: int, seed: int) -> d
         for (seconds, journal, start), end in zip(moments, ends, strict=True):
             edits = sum(event["event"] == "edit" for event in journal)
             found.append(Kill(seconds, edits, *repeated(journal, log[:start], log[start:end], steps)))
-        print(f"folder {number}: {found[-len(moments) :]}, equal so far {equal} of {number + 1}", file=sys.stderr)
-    return {
-        "steps": steps,
-        "seed": seed,
-        "digest": wanted[0],
-        "folders": folders,
-        "folders_equal": equal,
-        "kills": [asdict(kill) for kill in found],
-        "most_edits_repeated": max((kill.repeated_edits for kill in found), default=0),
-        "probes_asked_again": sum(kill.probes_asked_again for kill in found),
-    }
+        yield {
+            "steps": steps,
+            "checkpoints": checkpoints or "default",
+            "seed": seed,
+            "digest": wanted[0],
+            "folders": number + 1,
+            "folders_equal": equal,
+            "most_edits_repeated": max((kill.repeated_edits for kill in found), default=0),
+            "probes_asked_again": sum(kill.probes_asked_again for kill in found),
+            "kills": [asdict(kill) for kill in found],
+        }
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -144,23 +150,24 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--checkpoints")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--folders", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "resume.json")
-    given = parser.parse_args()
+    given = vars(parser.parse_args())
+    out: Path = given.pop("out")
+    out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        evidence = check(Path(folder), steps=given.steps, kills=given.kills, folders=given.folders, seed=given.seed)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(evidence, indent=2) + "\n", encoding="utf-8")
-    if (
-        evidence["folders_equal"] < given.folders
-        or evidence["most_edits_repeated"] > 50
-        or evidence["probes_asked_again"]
-    ):
-        sys.exit(f"not equal, or too much repeated: see {given.out}")
+        for evidence in check(Path(folder), **given):
+            out.write_text(json.dumps(evidence, indent=2) + "\n", encoding="utf-8")
+            last = evidence["kills"][-1:]
+            print(f"{evidence['folders_equal']} of {evidence['folders']} folders equal; {last}", file=sys.stderr)
+            repeats_little = evidence["most_edits_repeated"] <= 50 and not evidence["probes_asked_again"]
+            if evidence["folders_equal"] < evidence["folders"] or not repeats_little:
+                sys.exit(f"not equal, or too much repeated: see {out}")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def stream() -> EditStream:
     return build(STEPS, seed=0, split="test")
 
 
-def at(table: pd.DataFrame, step: int) -> pd.DataFrame:
+def at(table: Any, step: int) -> Any:
     return table[(table["when"] == "checkpoint") & (table["step"] == step)]
 
 
@@ -94,7 +94,7 @@ def test_the_result_has_the_published_shape(main_job: MainJob) -> None:
     assert result["failures"] == {"edits": 0, "kinds": {}}
 
 
-def test_nothing_is_nan(main_job: MainJob, table: pd.DataFrame) -> None:
+def test_nothing_is_nan(main_job: MainJob, table: Any) -> None:
     for name in ("result.json", "run.json"):
         assert not re.search(r"\b(NaN|Infinity|null)\b", (main_job.folder / name).read_text(encoding="utf-8"))
     expired = table["status"] == "expired"
@@ -116,7 +116,7 @@ def test_the_evidence_fits_into_git(main_job: MainJob) -> None:
     assert (main_job.folder / "probes.parquet").stat().st_size < 1.5e6
 
 
-def test_every_checkpoint_asks_the_same_panel(table: pd.DataFrame) -> None:
+def test_every_checkpoint_asks_the_same_panel(table: Any) -> None:
     panels = set[tuple[Any, ...]]()
     for step in CHECKPOINTS:
         asked = at(table, step)
@@ -129,7 +129,7 @@ def test_every_checkpoint_asks_the_same_panel(table: pd.DataFrame) -> None:
     assert len(panels) == 1
 
 
-def test_every_edit_is_asked(table: pd.DataFrame, stream: EditStream) -> None:
+def test_every_edit_is_asked(table: Any, stream: EditStream) -> None:
     for step in CHECKPOINTS:
         asked = at(table, step)
         asked = asked[~asked["kind"].isin(LOCALITY_KINDS)]
@@ -144,7 +144,7 @@ def test_every_edit_is_asked(table: pd.DataFrame, stream: EditStream) -> None:
     assert after["step"].tolist() == list(range(1, STEPS + 1))
 
 
-def test_expired_probes_are_counted(main_job: MainJob, table: pd.DataFrame, stream: EditStream) -> None:
+def test_expired_probes_are_counted(main_job: MainJob, table: Any, stream: EditStream) -> None:
     """A hop that leads to a fact of a text that no edit touches expires only with its own edited fact."""
     for point in main_job.result["curve"]:
         asked = at(table, point["step"])
@@ -158,7 +158,7 @@ def test_expired_probes_are_counted(main_job: MainJob, table: pd.DataFrame, stre
     assert main_job.result["expired"] == main_job.result["curve"][-1]["expired"]
 
 
-def test_forgetting_by_age(main_job: MainJob, table: pd.DataFrame) -> None:
+def test_forgetting_by_age(main_job: MainJob, table: Any) -> None:
     bins = [tuple(each["age"]) for each in main_job.result["forgetting"]]
     assert bins == [(1, 10), (11, 20), (21, 50), (51, 100), (101, 200), (201, 500), (501, 1000)]
     asked = table[table["kind"] == "reliability"]
