@@ -77,18 +77,30 @@ class Backbone(Protocol):
     max_new_tokens: int  # enough for every answer of the default dataset
 
     @property
-    def model(self) -> nn.Module: ...
-    @property
-    def device(self) -> torch.device: ...
-    @property
-    def layers(self) -> Sequence[nn.Module]:
-        """The decoder blocks, input side first; each returns a tensor [B, T, hidden_size] (or a tuple that starts with it)."""
+    def model(self) -> nn.Module:
+        """The model itself, for editors that change weights or register hooks."""
         ...
 
     @property
-    def hidden_size(self) -> int: ...
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        ...
+
     @property
-    def eos_id(self) -> int: ...
+    def layers(self) -> Sequence[nn.Module]:
+        """The decoder blocks, input side first; each returns [B, T, hidden_size], or a tuple that starts with it."""
+        ...
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the decoder's residual stream."""
+        ...
+
+    @property
+    def eos_id(self) -> int:
+        """The token id that ends an answer."""
+        ...
+
     @property
     def weights_sha256(self) -> str:
         """Names the pristine weights: covers names, shapes, dtypes and bytes of all parameters, as loaded."""

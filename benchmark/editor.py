@@ -51,7 +51,7 @@ class Editor(ABC):
     Options: ClassVar[type[Any]] = NoOptions  # a frozen dataclass; each field is an `--option field=value`
     trainable: ClassVar[bool] = False
     first_layer_touched: int | None = 0
-    """Index of the first decoder block whose output this editor may change: everything below equals f_0. None: no block."""
+    """Index of the first decoder block whose output this editor may change; all below equals f_0. None: no block."""
     fixed_scores: ClassVar[Mapping[str, str]] = {}
     """Probe kinds whose score follows from how the method is built, with the reason ("ignores text-only input")."""
 

@@ -29,7 +29,7 @@ def run(out: Path, words: list[str]) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--editor", default="liveedit")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--split", default="validation")

@@ -2,8 +2,8 @@
 
     python perf/tune_liveedit.py --edits 1000
 
-All edits stand in one repository and every question is asked teacher-forced, end included: right (in scope) or as before
-(out of scope). Nothing is trained; one pass computes the states, and seven trials read them.
+All edits stand in one repository and every question is asked teacher-forced, end included: right (in scope) or as
+before (out of scope). Nothing is trained; one pass computes the states, and seven trials read them.
 """
 
 from __future__ import annotations

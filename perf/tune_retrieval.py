@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from statistics import fmean, harmonic_mean
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import track
@@ -23,7 +24,13 @@ from liveedit_bench.runners.ledger import Ledger
 
 TRIALS = 20
 # The first 15 trials: every image threshold with every prompt threshold. The rest go where the best of them points.
-IMAGE_TRIALS = (("mean", 0.85), ("mean", 0.90), ("mean", 0.95), ("flat", 0.70), ("flat", 0.80))
+IMAGE_TRIALS: tuple[tuple[Literal["mean", "flat"], float], ...] = (
+    ("mean", 0.85),
+    ("mean", 0.90),
+    ("mean", 0.95),
+    ("flat", 0.70),
+    ("flat", 0.80),
+)
 PROMPT_TRIALS = ((-1, 0.6), (-1, 0.7), (2, 0.8))
 BATCH = 64
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, harmonic_mean
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -43,20 +43,23 @@ def floors(
     how: Normalisation,
 ) -> dict[str, Any]:
     """The floors at the last step, free-running. `answers` are f_0's, to the locality panel and to `floor_sample`."""
-    last = table[(table["step"] == len(edits)) & (table["when"] == "checkpoint") & (table["status"] != "expired")]
+    last = cast(Any, table).query(
+        "step == @steps and when == 'checkpoint' and status != 'expired'", local_dict={"steps": len(edits)}
+    )
     guess = Majority(backbone)
     for edit in edits:
         guess.edit(EditRequest(edit.image, edit.prompt, edit.target))
     right: dict[str, dict[Kind, list[bool]]] = {"none": {}, "majority": {}}
-    for row in last.itertuples():
-        place = Place(int(row.position), int(row.probe))
+    columns = (last[name].tolist() for name in ("position", "probe", "expected"))
+    for position, index, expected in zip(*columns, strict=True):
+        place = Place(int(position), int(index))
         probe = edits[place.position].probes[place.probe]
         guessed = guess.answer(Query(probe.image, probe.prompt))
         if probe.kind in LOCALITY_KINDS:
             same = guessed is None or guessed == answers[place].text
             found = {"none": True, "majority": same}
         else:
-            wanted = normalise(str(row.expected), how)
+            wanted = normalise(str(expected), how)
             found = {"majority": guessed is not None and normalise(guessed, how) == wanted}
             if place in answers:
                 found["none"] = normalise(answers[place].text, how) == wanted

@@ -15,7 +15,7 @@ from ..benchmark.edits import KINDS, Normalisation
 from ..errors import BenchError
 from ..metrics.cost import durations
 from ..metrics.curves import CurvePoint
-from ..metrics.estimates import SCORERS, Metrics, plain
+from ..metrics.estimates import SCORERS, Estimate, Metrics, plain
 from ..metrics.summary import Summary, summarise
 from .causality import Causality
 from .digest import digest
@@ -93,7 +93,7 @@ def answers_part(summary: Summary, *, void: bool = False) -> dict[str, Any]:
         for kind, scores in summary.area.items()
         if kind in KINDS
     }
-    held = summary.portability.given_edit_holds if summary.portability else {}
+    held: Mapping[str, Estimate] = summary.portability.given_edit_holds if summary.portability else {}
     others = {
         "immediate": plain(summary.immediate) or None,
         "portability_given_edit_holds": plain(held) or None,

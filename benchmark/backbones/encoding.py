@@ -71,7 +71,7 @@ class Encoder:
         self.target_ids = lru_cache(maxsize=65536)(self._target_ids)
 
     def text(self, prompt: str, target: str | None, *, image: bool) -> tuple[str, int]:
-        """The whole text, and the index of the character where the question ends and the answer with its space begins."""
+        """The whole text, and the index of the character where the answer with its space begins."""
         if self.image_token in prompt:
             raise BenchError(f"the prompt {prompt!r} contains the image token {self.image_token}; remove it")
         question = self.template.format(image=self.image_token, prompt=prompt) if image else prompt

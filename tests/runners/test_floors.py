@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from fakes import FakeBackbone, Nothing, build
 
-from liveedit_bench.benchmark.edits import LOCALITY_KINDS
 from liveedit_bench.benchmark.editors.majority import Majority
+from liveedit_bench.benchmark.edits import LOCALITY_KINDS
 from liveedit_bench.runners import lifelong
 
 STEPS = 80
@@ -14,7 +14,9 @@ STEPS = 80
 def test_a_floor_is_what_a_run_of_that_editor_gets(tmp_path: Path, editor: type):
     """With no more probes of a kind than the sample holds, both must be equal."""
     stream = build(STEPS)
-    result = lifelong.run(editor=editor(FakeBackbone()), stream=stream, steps=STEPS, out=tmp_path / "run", progress=False)
+    result = lifelong.run(
+        editor=editor(FakeBackbone()), stream=stream, steps=STEPS, out=tmp_path / "run", progress=False
+    )
     name = "none" if editor is Nothing else "majority"
     measured = {kind: scores["free_running"]["value"] for kind, scores in result["curve"][-1]["metrics"].items()}
     assert set(result["floors"]) == {"none", "majority"}

@@ -60,7 +60,8 @@ def test_the_folder_holds_what_it_should(done: tuple[Path, dict[str, Any]]):
 
 def test_every_checkpoint_asks_every_edit_so_far_and_one_panel(done: tuple[Path, dict[str, Any]]):
     out, result = done
-    table, info = read_table(out / "probes.parquet")
+    found, info = read_table(out / "probes.parquet")
+    table: Any = found
     stream = build(STEPS)
     assert info.stream_sha256 == stream.sha256 == result["stream"]["sha256"]
     assert result["protocol"]["checkpoints"] == [1, 2, 5, 10, 20, 50, 60]
@@ -87,7 +88,7 @@ def test_failed_edits_stay_in_the_denominator_with_nothing(done: tuple[Path, dic
     out, result = done
     failures = result["failures"]
     assert failures["kinds"].keys() == {"refused", "ValueError"}
-    table, _ = read_table(out / "probes.parquet")
+    table: Any = read_table(out / "probes.parquet")[0]
     failed = table[table["status"] == "failed"]
     assert failed["position"].nunique() == failures["edits"] == sum(failures["kinds"].values())
     assert not failed["kind"].isin(LOCALITY_KINDS).any()

@@ -38,7 +38,8 @@ class Watches(Late):
 
     def logits(self, batch: Batch) -> Tensor:
         seen: list[Tensor] = []
-        hook = self.backbone.layers[0].register_forward_hook(lambda _m, _a, output: seen.append(output))
+        block: Any = self.backbone.layers[0]
+        hook = block.register_forward_hook(lambda _m, _a, output: seen.append(output))
         try:
             return super().logits(batch) + seen[0].mean()
         finally:

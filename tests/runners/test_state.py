@@ -23,7 +23,7 @@ def test_editor_and_every_generator_continue_where_they_were(tmp_path: Path):
         edit = make_edit(position)
         editor.edit(EditRequest(edit.image, edit.prompt, edit.target))
     seed_everything(3)
-    random.gauss(0, 1), np.random.randn(), drawn()  # gaussians leave half a pair behind
+    _ = random.gauss(0, 1), np.random.randn(), drawn()  # gaussians leave half a pair behind
     save_state(folder, editor, position=5)
     after = drawn(), random.gauss(0, 1), float(np.random.randn())
     other = Buckets(FakeBackbone())
