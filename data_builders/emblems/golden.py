@@ -2,9 +2,9 @@
 
 To try a Pillow, give it an environment of its own; drawing needs NumPy beside it and nothing else::
 
-    python3 -m venv /tmp/oldest && /tmp/oldest/bin/pip install pillow==12.0.0 numpy==2.0.0
-    ln -s "$PWD" /tmp/oldest/liveedit_bench
-    PYTHONPATH=/tmp/oldest /tmp/oldest/bin/python -m liveedit_bench.data_builders.emblems.golden
+    python3 -m venv ../oldest && ../oldest/bin/pip install pillow==12.0.0 numpy==2.0.0
+    ln -s "$PWD" ../oldest/liveedit_bench
+    PYTHONPATH=../oldest ../oldest/bin/python -m liveedit_bench.data_builders.emblems.golden
 """
 
 from __future__ import annotations
