@@ -1,6 +1,8 @@
 """What every test shares: no network, few threads, reproducible examples, and no silent skips."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,19 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TRANSFORMERS_OFFL
 
 settings.register_profile("bench", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("bench")
+
+
+@pytest.fixture(autouse=True)
+def _denormals(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Loading a backbone flushes denormals for the whole process; tests without a model meet all floats there are."""
+    torch = sys.modules.get("torch")
+    if torch is None or request.path.parent.name not in ("metrics", "leaderboards"):
+        yield
+        return
+    torch.set_flush_denormal(False)
+    yield
+    torch.set_flush_denormal(True)
+
 
 _LISTED = Path(__file__).with_name("skips.txt")
 _unlisted = pytest.StashKey[list[str]]()

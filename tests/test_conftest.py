@@ -17,12 +17,25 @@ SKIPS = {
 
 def run_pytest(folder: Path, listed: str, *, ci: bool = True) -> tuple[int, str]:
     """Exit code and output of a run over every way to skip and one test that passes."""
-    shutil.copy(HERE / "conftest.py", folder)
+    for name in ("conftest.py", "console.py"):  # the second is what the first imports
+        shutil.copy(HERE / name, folder)
     (folder / "skips.txt").write_text(f"# tests\n\n{listed}\n")
     for name, source in {**SKIPS, "test_good.py": "def test_it(): ..."}.items():
         (folder / name).write_text(source)
     environment = {name: value for name, value in os.environ.items() if name != "CI"} | ({"CI": "true"} if ci else {})
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "pythonpath=.",
+        "--rootdir",
+        str(folder),
+        str(folder),
+    ]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
