@@ -23,8 +23,6 @@ CHECKPOINTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
 TWINS = ("locality_twin_same", "locality_twin_other")
 WALL = 200
 """Most seconds from the command to the finished report, on two cores that have nothing else to do."""
-BUSY = 0.1
-"""Share of the machine that others may take before wall time says more about them than about the job."""
 
 
 @pytest.fixture(scope="session")
@@ -64,11 +62,9 @@ def test_it_ends_well_and_says_so(main_job: MainJob) -> None:
     }
 
 
-def test_it_is_done_in_time(main_job: MainJob, record_property: Any) -> None:
-    """Where others took part of the machine, the job's processor seconds are judged: alone it cannot take longer."""
-    record_property("main_job", str(main_job))
-    seconds = main_job.wall if main_job.foreign <= BUSY else main_job.own
-    assert seconds <= WALL, main_job
+def test_it_is_done_in_time(main_job: MainJob) -> None:
+    """The share of the machine that others took meanwhile is taken off; on a machine of one's own that is nothing."""
+    assert main_job.wall * (1 - main_job.foreign) <= WALL, main_job
 
 
 def test_the_result_has_the_published_shape(main_job: MainJob) -> None:
