@@ -29,9 +29,9 @@ SCRIPT = Path(sysconfig.get_path("scripts")) / "liveedit-bench"
 
 @dataclass(frozen=True)
 class Kill:
-    """After how many seconds, at which journalled edit, and what the next process did once more."""
+    """At which line of the journal, at which journalled edit, and what the next process did once more."""
 
-    seconds: float
+    line: int
     edits: int
     repeated_edits: int
     probes_asked_again: int
@@ -70,11 +70,10 @@ class Run:
         result = json.loads((self.out / "result.json").read_text(encoding="utf-8"))
         return result["digest"], (self.out / "probes.parquet").read_bytes()
 
-    def kill(self, seconds: float) -> bool:
-        """Start, and kill so long after the journal was begun. False: the run had ended before."""
-        began = len(self.journal())
+    def kill(self, line: int, seconds: float) -> bool:
+        """Start, wait until the journal is so long, wait a little longer, kill. False: the run had ended before."""
         process = self.start()
-        while process.poll() is None and len(self.journal()) == began:
+        while process.poll() is None and len(self.journal()) < line:
             time.sleep(0.01)
         try:
             process.wait(seconds)
@@ -114,23 +113,21 @@ def check(
     dice = random.Random(seed)
     whole = Run(folder / "whole", steps, checkpoints)
     wanted = whole.finish()
-    longest = max(event["at"] for event in whole.journal())
+    longest = len(whole.journal())
     found: list[Kill] = []
     equal = 0
     for number in range(folders):
         run = Run(folder / f"killed-{number}", steps, checkpoints)
-        moments: list[tuple[float, list[dict[str, Any]], int]] = []
-        while len(moments) < kills // folders:
-            seconds = round(dice.uniform(0, longest) / (kills // folders), 2)
-            if not run.kill(seconds):
-                break  # the machine became faster: this folder is through
-            moments.append((seconds, run.journal(), len(_lines(run.log))))
+        moments: list[tuple[list[dict[str, Any]], int]] = []
+        for line in sorted(dice.randint(1, longest) for _ in range(kills // folders)):
+            if run.kill(line, dice.uniform(0, 2)):
+                moments.append((run.journal(), len(_lines(run.log))))
         equal += run.finish() == wanted
         log = _lines(run.log)
-        ends = [moment[2] for moment in moments[1:]] + [len(log)]
-        for (seconds, journal, start), end in zip(moments, ends, strict=True):
+        ends = [start for _, start in moments[1:]] + [len(log)]
+        for (journal, start), end in zip(moments, ends, strict=True):
             edits = sum(event["event"] == "edit" for event in journal)
-            found.append(Kill(seconds, edits, *repeated(journal, log[:start], log[start:end], steps)))
+            found.append(Kill(len(journal), edits, *repeated(journal, log[:start], log[start:end], steps)))
         yield {
             "steps": steps,
             "checkpoints": checkpoints or "default",
