@@ -151,7 +151,11 @@ def learn_to_see(model: Model, album: NDArray[np.uint8], labels: Tensor, *, step
     heads = _Heads(tower.config.hidden_size)
     parameters: list[nn.Parameter] = [*tower.parameters(), *heads.parameters()]
     optimizer: Any = torch.optim.AdamW(parameters, lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.02)
-    schedule, dice, began = _one_cycle(optimizer, steps, warm=max(1, min(300, steps // 10))), np.random.default_rng(seed), time.monotonic()
+    schedule, dice, began = (
+        _one_cycle(optimizer, steps, warm=max(1, min(300, steps // 10))),
+        np.random.default_rng(seed),
+        time.monotonic(),
+    )
     for step in range(1, steps + 1):
         chosen = dice.integers(0, len(album), batch)
         with torch.autocast("cpu", dtype=torch.bfloat16):
