@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args, overload
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, get_args, overload, runtime_checkable
+
+from ..errors import BenchError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,16 +48,32 @@ def sha256_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@runtime_checkable
+class HasBytes(Protocol):
+    """An opener of pictures that knows the encoded bytes, a file's for one: they are hashed and stored as they are."""
+
+    def encoded(self) -> bytes:
+        """The bytes of the picture file."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """A picture that is opened only when somebody looks.
 
     Generated pictures are known by mode, size and pixels; pictures read from files by the bytes of
-    the file (`known_sha256`), so that hashing ten thousand of them decodes none.
+    the file, so that hashing ten thousand of them decodes none. `path` is what an annotation calls
+    the picture, for messages and audits; no digest covers it.
     """
 
     opener: Callable[[], Image] = field(repr=False)
     known_sha256: str | None = None
+    path: str | None = field(default=None, compare=False)
+
+    @property
+    def missing(self) -> bool:
+        """Whether the picture stands for a file that was not there (see `missing_picture`)."""
+        return isinstance(self.opener, _Missing)
 
     def open(self) -> Image:
         """The picture as RGB, freshly decoded or drawn."""
@@ -65,6 +84,8 @@ class Picture:
         """Hex digest of the file bytes, or of mode, size and pixels."""
         if self.known_sha256 is not None:
             return self.known_sha256
+        if isinstance(self.opener, HasBytes):
+            return hashlib.sha256(self.opener.encoded()).hexdigest()
         image = self.open()
         header = f"{image.mode} {image.width}x{image.height} ".encode()
         return hashlib.sha256(header + image.tobytes()).hexdigest()
@@ -74,6 +95,28 @@ class Picture:
 
     def __hash__(self) -> int:
         return hash(self.sha256)
+
+
+@dataclass(frozen=True)
+class _Missing:
+    path: str
+    looked_for: tuple[str, ...]
+
+    def __call__(self) -> NoReturn:
+        where = f" (looked for {', '.join(self.looked_for)})" if self.looked_for else ""
+        raise BenchError(f"there was no picture {self.path} when the stream was built{where}; build it again with it")
+
+
+def missing_picture(path: str, looked_for: Sequence[str] = ()) -> Picture:
+    """What stands for a picture that an annotation names and no folder holds.
+
+    It has a digest (of its path), so that a stream can be built, stored and audited; opening it raises `BenchError`.
+
+    Args:
+        path: as the annotation has it.
+        looked_for: every place that was tried.
+    """
+    return Picture(_Missing(path, tuple(looked_for)), sha256_text(f"missing:{path}"), path)
 
 
 @dataclass(frozen=True)
@@ -163,6 +206,7 @@ class Edit:
 
 
 Normalisation = Literal["exact", "casefold"]
+Texts = Literal["clean", "paper"]
 
 
 @dataclass(frozen=True)
@@ -170,7 +214,8 @@ class Source:
     """Where a stream comes from and how its answers are compared.
 
     `normalisation` is applied to both sides of a free-running exact match: ``exact`` strips outer
-    white space, ``casefold`` also folds case.
+    white space, ``casefold`` also folds case. `texts` says how the texts of annotations were prepared
+    (None: there were none) and `scenario` who arranged the edits, such as ``spread-twins+superseding``.
     """
 
     dataset: str
@@ -178,10 +223,13 @@ class Source:
     seed: int | None
     version: str = "1"
     normalisation: Normalisation = "exact"
+    texts: Texts | None = None
+    scenario: str | None = None
 
     def canonical(self) -> dict[str, object]:
-        """What the digests cover."""
-        return dict(vars(self))
+        """What the digests cover; without `texts` and `scenario` where there are none, as before they were known."""
+        newer = ("texts", "scenario")
+        return {name: value for name, value in vars(self).items() if name not in newer or value is not None}
 
 
 class EditStream(Sequence[Edit]):
@@ -221,6 +269,7 @@ class EditStream(Sequence[Edit]):
                 seed=None,
                 version=ours.version if ours.version == theirs.version else f"{ours.version}+{theirs.version}",
                 normalisation=ours.normalisation if ours.normalisation == theirs.normalisation else "exact",
+                texts=ours.texts if ours.texts == theirs.texts else None,
             )
         )
         return EditStream([*self, *other], source)
@@ -239,11 +288,19 @@ class EditStream(Sequence[Edit]):
             digest.update(b"\n" + edit.id.encode())
         return digest.hexdigest()
 
-    def save(self, path: str | Path) -> None:
-        """Store as a Hugging Face `datasets` dataset with the picture bytes inside (see `benchmark.storage`)."""
+    def missing_pictures(self) -> list[Picture]:
+        """Pictures that were not there when the stream was built, each once, in the order of the stream."""
+        pictures = (picture for edit in self for picture in (edit.image, *(probe.image for probe in edit.probes)))
+        return list(dict.fromkeys(picture for picture in pictures if picture is not None and picture.missing))
+
+    def save(self, path: str | Path, *, beside: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Store as a Hugging Face `datasets` dataset with the picture bytes inside (see `benchmark.storage`).
+
+        `beside` are further files, by name, for the same folder: it appears with all of them or not at all.
+        """
         from .storage import save_stream
 
-        save_stream(self, Path(path))
+        save_stream(self, Path(path), beside=beside)
 
     @classmethod
     def load(cls, path: str | Path) -> EditStream:

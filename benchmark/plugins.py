@@ -147,7 +147,7 @@ def load_stream(
 ) -> EditStream:
     """The first `edits` edits of a dataset, or of a stored stream's folder, in the order that `seed` draws.
 
-    A stored stream that was drawn with a seed keeps its order; one without is shuffled.
+    A stored stream that was drawn with a seed, or arranged by a scenario, keeps its order; any other is shuffled.
     Raises `BenchError` with the largest possible number when there are fewer, or for none.
     """
     stored = _stored(name)
@@ -162,7 +162,8 @@ def load_stream(
     if split is not None and split != stored.source.split:
         raise BenchError(f"{name} holds the split {stored.source.split!r}, not {split!r}; leave --split out")
     _check_edits(edits, len(stored), str(name) if isinstance(name, str) else "the stream")
-    ordered = stored if stored.source.seed is not None else stored.shuffled(seed)
+    in_order = stored.source.seed is not None or stored.source.scenario is not None
+    ordered = stored if in_order else stored.shuffled(seed)
     return ordered[:edits]
 
 

@@ -2,7 +2,8 @@
 
 The folder holds what `datasets.load_from_disk` opens, and `stream.json`, which says where the stream
 comes from. One row is one edit; its probes are a list of structs. Every picture stands as an `Image`
-feature (the bytes of its file, or a PNG of a generated one) beside the sha256 it is known by.
+feature (the bytes of its file, or a PNG of a generated one) beside the sha256 it is known by and the path
+that an annotation calls it by. A missing picture has sha256 and path, and no image.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast, overload, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from ..errors import BenchError
-from .edits import Edit, EditStream, Facts, Picture, Probe, Source, canonical_json
+from .edits import Edit, EditStream, Facts, HasBytes, Picture, Probe, Source, canonical_json, missing_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,17 +30,13 @@ SCHEMA_VERSION = "1"
 _CARD = "stream.json"
 
 
-@runtime_checkable
-class HasBytes(Protocol):
-    """An opener of pictures that knows the encoded bytes (a file's, for one): they are stored as they are."""
-
-    def encoded(self) -> bytes:
-        """The bytes of the picture file."""
-        ...
-
-
-def save_stream(stream: EditStream, path: Path) -> None:
+def save_stream(stream: EditStream, path: Path, *, beside: Mapping[str, bytes] = MappingProxyType({})) -> None:
     """Store `stream` in the new or empty folder `path`; nothing is left there when it fails.
+
+    Args:
+        stream: with one edit at least.
+        path: of the folder.
+        beside: further files of the folder, by name.
 
     Raises:
         BenchError: The stream is empty; `path` holds something already, or cannot be written.
@@ -51,6 +49,9 @@ def save_stream(stream: EditStream, path: Path) -> None:
     try:
         partial.mkdir(parents=True)
         _write(stream, rows=partial / "rows.arrow", folder=partial / "stream")
+        for name, content in beside.items():
+            with (partial / "stream" / name).open("xb") as file:  # nothing of the stream's own is written over
+                file.write(content)
         (partial / "stream").rename(path)
     except OSError as error:
         raise BenchError(
@@ -114,7 +115,7 @@ def _features() -> Any:
     from datasets import Features, Image, List, Value
 
     text, flag = Value("string"), Value("bool")
-    picture = {"image": Image(), "image_sha256": text}
+    picture = {"image": Image(), "image_sha256": text, "image_path": text}
     return Features(
         {
             "id": text,
@@ -137,10 +138,13 @@ def _row(edit: Edit) -> dict[str, object]:
 
     def columns(picture: Picture | None) -> dict[str, object]:
         if picture is None:
-            return {"image": None, "image_sha256": None}
+            return {"image": None, "image_sha256": None, "image_path": None}
+        known = {"image_sha256": picture.sha256, "image_path": picture.path}
+        if picture.missing:
+            return {"image": None, **known}
         if picture.sha256 not in encoded:
             encoded[picture.sha256] = _encode(picture)
-        return {"image": {"bytes": encoded[picture.sha256], "path": None}, "image_sha256": picture.sha256}
+        return {"image": {"bytes": encoded[picture.sha256], "path": None}, **known}
 
     probes = [{**probe.canonical(), **columns(probe.image)} for probe in edit.probes]
     return {"id": edit.id, **edit.canonical(), **columns(edit.image), "probes": probes}
@@ -196,7 +200,7 @@ class _Rows(Sequence[Edit]):
         texts = table.drop_columns(["image", "probes"]).to_pylist()[0]
         probes = table["probes"].combine_chunks().flatten()
         edit = Edit(
-            image=_picture(table["image"].combine_chunks(), 0, texts["image_sha256"]),
+            image=_picture(table["image"].combine_chunks(), 0, texts["image_sha256"], texts.get("image_path")),
             prompt=texts["prompt"],
             target=texts["target"],
             probes=tuple(_probes(probes)),
@@ -209,19 +213,24 @@ class _Rows(Sequence[Edit]):
 
 def _probes(structs: Any) -> Iterator[Probe]:
     """Probes of a pyarrow StructArray; every field but the picture is read."""
-    names = ("kind", "prompt", "target", "fact", "facts_used", "seen", "image_sha256")
+    names = [field.name for field in structs.type if field.name != "image"]
     columns = {name: cast(list[Any], structs.field(name).to_pylist()) for name in names}
     digests = columns.pop("image_sha256")
+    paths = columns.pop("image_path", [None] * len(digests))  # streams of the first release have none
     columns["facts_used"] = [tuple(keys) for keys in columns["facts_used"]]
+    images = structs.field("image")
     for at, values in enumerate(zip(*columns.values(), strict=True)):
-        yield Probe(image=_picture(structs.field("image"), at, digests[at]), **dict(zip(columns, values, strict=True)))
+        image = _picture(images, at, digests[at], paths[at])
+        yield Probe(image=image, **dict(zip(columns, values, strict=True)))
 
 
-def _picture(images: Any, at: int, sha256: str | None) -> Picture | None:
+def _picture(images: Any, at: int, sha256: str | None, path: str | None) -> Picture | None:
     """A picture whose bytes stay in the mapped file until it is opened."""
     if sha256 is None:
         return None
-    return Picture(_StoredPicture(lambda: images.field("bytes")[at].as_py(), sha256), sha256)
+    if path is not None and not images[at].is_valid:
+        return missing_picture(path)
+    return Picture(_StoredPicture(lambda: images.field("bytes")[at].as_py(), sha256), sha256, path)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from . import environment, identity
 from .finishing import finish_run
 from .folder import RunFolder, opened
 from .journal import Journal
+from .pictures import refuse_missing_pictures
 from .progress import shown
 from .randomness import seed_everything
 from .replay import Plan, Replay
@@ -80,6 +81,7 @@ def run(
     kind = type(editor) if isinstance(editor, Editor) else find_editor(editor)
     chosen = parse_options(kind, options) if options else None
     replayed = load_stream(stream, edits=steps, seed=seed, split=split)
+    refuse_missing_pictures(replayed)
     model = editor.backbone if isinstance(editor, Editor) else load_backbone(backbone, device=device, dtype=dtype)
     seed_everything(seed)
     method = editor if isinstance(editor, Editor) else load_editor(kind, model, options=chosen, seed=seed)

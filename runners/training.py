@@ -11,6 +11,7 @@ from ..benchmark.options import parse_options
 from ..benchmark.plugins import find_editor, load_backbone, load_editor, load_stream
 from ..errors import BenchError
 from .folder import readable_disk_errors
+from .pictures import refuse_missing_pictures
 from .randomness import seed_everything
 
 VALIDATION_EDITS = 200
@@ -55,6 +56,9 @@ def train(
     validation = (
         load_stream(stream, edits=validation_edits, seed=seed, split="validation") if validation_edits else None
     )
+    for one in (training, validation):
+        if one is not None:
+            refuse_missing_pictures(one)
     folder = Path(out) if out is not None else Path("runs") / f"train-{kind.name}-s{seed}-n{edits}"
     model = load_backbone(backbone, device=device, dtype=dtype)
     seed_everything(seed)

@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -6,7 +7,19 @@ import pytest
 from hypothesis import given
 from PIL import Image
 
-from liveedit_bench.benchmark.edits import KINDS, LOCALITY_KINDS, Edit, EditStream, Facts, Picture, Probe, Source
+from liveedit_bench.benchmark.edits import (
+    KINDS,
+    LOCALITY_KINDS,
+    Edit,
+    EditStream,
+    Facts,
+    Picture,
+    Probe,
+    Source,
+    missing_picture,
+)
+from liveedit_bench.data_builders.emblems import build as build_emblems
+from liveedit_bench.errors import BenchError
 
 SOURCE = Source(dataset="toy", split="test", seed=0)
 texts = st.text(max_size=8)
@@ -141,3 +154,66 @@ def test_the_thing_stands_before_the_slash(fact: str, thing: str) -> None:
 def test_kinds() -> None:
     assert len(KINDS) == len(set(KINDS)) == 10
     assert set(LOCALITY_KINDS) == set(KINDS) - {"reliability", "text_generality", "image_generality", "portability"}
+
+
+@pytest.mark.parametrize(
+    ("edits", "seed", "split", "sha256"),
+    [
+        (50, 0, "validation", "53540ee67a5b9cab4adc052674c2c97326f7d14a203269f4640598a347a5ea74"),
+        (20, 3, "train", "8e6a367cb712dde10aa9a415d390146e737c1ce330d51b8ff4e451b23e9072d3"),
+    ],
+)
+def test_emblems_have_the_digest_they_were_published_with(edits: int, seed: int, split: str, sha256: str) -> None:
+    assert build_emblems(edits, seed=seed, split=split).sha256 == sha256
+
+
+def test_texts_and_scenario_are_covered_where_there_are_any() -> None:
+    assert "texts" not in SOURCE.canonical()
+    assert "scenario" not in SOURCE.canonical()
+    assert SOURCE.canonical() == replace(SOURCE, texts=None, scenario=None).canonical()
+    sources = [
+        SOURCE,
+        replace(SOURCE, texts="clean"),
+        replace(SOURCE, texts="paper"),
+        replace(SOURCE, scenario="spread-twins"),
+        replace(SOURCE, scenario="spread-twins", texts="clean"),
+    ]
+    assert len({EditStream([edit("a")], source).sha256 for source in sources}) == len(sources)
+    assert replace(SOURCE, seed=None).canonical()["seed"] is None
+
+
+def test_a_sum_keeps_texts_that_are_prepared_alike_and_no_scenario() -> None:
+    clean, paper = (EditStream([], replace(SOURCE, texts=how, scenario="x")) for how in ("clean", "paper"))
+    assert (clean + EditStream([], replace(SOURCE, dataset="more", texts="clean"))).source.texts == "clean"
+    assert (clean + paper).source.texts is None
+    assert (clean + paper).source.scenario is None
+    assert (clean + clean).source.scenario == "x"
+
+
+def test_a_picture_file_is_its_bytes_and_the_path_changes_nothing() -> None:
+    class File:
+        def encoded(self) -> bytes:
+            return b"jpeg"
+
+        def __call__(self) -> Image.Image:
+            raise AssertionError("decoded")
+
+    assert Picture(File()).sha256 == hashlib.sha256(b"jpeg").hexdigest()
+    assert Picture(File(), path="a.jpg") == Picture(File(), path="b.jpg")
+    assert not Picture(File()).missing
+    named = replace(picture(3), path="val2014/x.jpg")
+    assert edit("a", image=named).id == edit("a", image=picture(3)).id
+
+
+def test_a_missing_picture_has_a_digest_and_says_where_it_was_looked_for() -> None:
+    missing = missing_picture("val2014/x.jpg", ["coco", "pictures/coco"])
+    assert missing.missing
+    assert missing.path == "val2014/x.jpg"
+    assert missing.sha256 == hashlib.sha256(b"missing:val2014/x.jpg").hexdigest()
+    assert missing != missing_picture("val2014/y.jpg", [])
+    with pytest.raises(
+        BenchError, match=r"no picture val2014/x\.jpg .* \(looked for coco, pictures/coco\); build it again"
+    ):
+        missing.open()
+    stream = EditStream([edit("a", image=picture(1)), edit("b", image=missing), edit("c", image=missing)], SOURCE)
+    assert stream.missing_pictures() == [missing]

@@ -126,6 +126,8 @@ def test_a_given_stream_keeps_the_order_it_was_drawn_in():
     first, second = (plugins.load_stream(undrawn, edits=6, seed=seed) for seed in (0, 1))
     assert [edit.id for edit in first] != [edit.id for edit in second]
     assert {edit.id for edit in first} == {edit.id for edit in second}
+    arranged = EditStream(list(drawn), Source("file", "test", None, scenario="by-entity"))
+    assert [edit.id for edit in plugins.load_stream(arranged, edits=6, seed=1)] == [edit.id for edit in drawn]
     with pytest.raises(BenchError, match="the largest possible number is 6"):
         plugins.load_stream(undrawn, edits=7)
     with pytest.raises(BenchError, match="holds the split 'test'"):

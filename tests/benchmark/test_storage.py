@@ -2,7 +2,9 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from liveedit_bench.benchmark.edits import Edit, EditStream, Facts, Picture, Probe, Source
+from liveedit_bench.benchmark.edits import Edit, EditStream, Facts, Picture, Probe, Source, missing_picture
 from liveedit_bench.errors import BenchError
 
 SOURCE = Source(dataset="toy", split="test", seed=None, version="3", normalisation="casefold")
@@ -252,3 +254,56 @@ def test_saving_is_quiet_and_leaves_progress_bars_as_they_were(
     stream.save(tmp_path / "s")
     assert capfd.readouterr() == ("", "")
     assert not are_progress_bars_disabled()
+
+
+def test_paths_and_missing_pictures_come_back(tmp_path: Path) -> None:
+    missing = missing_picture("val2014/x.jpg", ["coco"])
+    edits = [edit(0, image=replace(generated(1), path="a/b.png")), edit(1, image=missing), edit(2, image=generated(3))]
+    stream = EditStream(edits, replace(SOURCE, texts="clean", scenario="by-entity"))
+    stream.save(tmp_path / "s")
+    stored = EditStream.load(tmp_path / "s")
+    assert (stored.sha256, stored.source) == (stream.sha256, stream.source)
+    images = [(one.image, one.probes[0].image) for one in stored]
+    assert [[image and image.path for image in pair] for pair in images] == [
+        ["a/b.png"] * 2,
+        ["val2014/x.jpg"] * 2,
+        [None] * 2,
+    ]
+    assert stored.missing_pictures() == [missing]
+    assert images[1][0] is not None
+    with pytest.raises(BenchError, match=r"no picture val2014/x\.jpg when the stream was built"):
+        images[1][0].open()
+    stored.save(tmp_path / "again")
+    assert EditStream.load(tmp_path / "again").missing_pictures() == [missing]
+    assert datasets.Dataset.load_from_disk(tmp_path / "s")[1]["image"] is None
+
+
+def test_a_stream_of_the_first_release_has_no_paths_and_opens(stream: EditStream, tmp_path: Path) -> None:
+    stream.save(tmp_path / "new")
+    dataset = datasets.Dataset.load_from_disk(tmp_path / "new")
+
+    def without_paths(row: dict[str, Any]) -> dict[str, Any]:
+        row["probes"] = [{k: v for k, v in probe.items() if k != "image_path"} for probe in row["probes"]]
+        return row
+
+    features = dataset.features.copy()
+    del features["image_path"]
+    del features["probes"].feature["image_path"]
+    rows = [without_paths({k: v for k, v in row.items() if k != "image_path"}) for row in dataset.data.to_pylist()]
+    datasets.Dataset.from_list(rows, features=features).save_to_disk(tmp_path / "old")
+    (tmp_path / "old" / "stream.json").write_text((tmp_path / "new" / "stream.json").read_text())
+    old = EditStream.load(tmp_path / "old")
+    assert old.sha256 == stream.sha256
+    assert old.missing_pictures() == []
+    assert old[0].image is not None
+    assert old[0].image.open().tobytes() == generated(1).open().tobytes()
+
+
+def test_files_beside_the_stream_appear_with_it_or_not_at_all(stream: EditStream, tmp_path: Path) -> None:
+    stream.save(tmp_path / "s", beside={"build.json": b"{}", "records.jsonl": b""})
+    assert (tmp_path / "s" / "build.json").read_bytes() == b"{}"
+    assert (tmp_path / "s" / "records.jsonl").read_bytes() == b""
+    assert EditStream.load(tmp_path / "s").sha256 == stream.sha256
+    with pytest.raises(BenchError, match="File exists"):
+        stream.save(tmp_path / "t", beside={"stream.json": b"other"})
+    assert not (tmp_path / "t").exists()
