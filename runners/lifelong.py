@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..benchmark.backbone import Backbone
 from ..benchmark.editor import Editor
 from ..benchmark.edits import EditStream
-from ..benchmark.options import parse_options
-from ..benchmark.plugins import find_editor, load_backbone, load_editor, load_stream
-from ..errors import BenchError
-from . import environment, identity
+from ..benchmark.plugins import load_stream
 from .finishing import finish_run
-from .folder import RunFolder, opened
+from .folder import RunFolder
 from .journal import Journal
-from .pictures import refuse_missing_pictures
+from .opening import BATCH_SIZE, After, carry_out, choose
 from .progress import shown
-from .randomness import seed_everything
 from .replay import Plan, Replay
 from .schedule import PANEL_SIZE, SAMPLE_BOUND
 from .schedule import checkpoints as steps_of_checkpoints
-
-BATCH_SIZE = 64
 
 
 def run(
@@ -45,7 +38,7 @@ def run(
     progress: bool = True,
     panel_size: int = PANEL_SIZE,
     sample_bound: int = SAMPLE_BOUND,
-    after: Callable[[Path, EditStream], None] | None = None,
+    after: After | None = None,
 ) -> dict[str, Any]:
     """Replay a stream and measure. Returns the content of `result.json`.
 
@@ -74,108 +67,25 @@ def run(
     Raises:
         BenchError: whatever a user can mend. Nothing already written is lost.
     """
-    if batch_size < 1:
-        raise BenchError(f"--batch-size {batch_size} asks nothing; give 1 or more")
     # What costs nothing is looked at first: a mistyped name must not wait for a model.
+    chosen = choose(editor, options, batch_size=batch_size)
     at = steps_of_checkpoints(steps, checkpoints) if steps > 0 else ()
-    kind = type(editor) if isinstance(editor, Editor) else find_editor(editor)
-    chosen = parse_options(kind, options) if options else None
     replayed = load_stream(stream, edits=steps, seed=seed, split=split)
-    refuse_missing_pictures(replayed)
-    model = editor.backbone if isinstance(editor, Editor) else load_backbone(backbone, device=device, dtype=dtype)
-    seed_everything(seed)
-    method = editor if isinstance(editor, Editor) else load_editor(kind, model, options=chosen, seed=seed)
-    source = replayed.source
-    default = Path("runs") / f"{method.name}-{_in_a_path(source.dataset)}-{source.split}-s{seed}-n{steps}"
+    system = chosen.load(backbone, replayed, seed=seed, device=device, dtype=dtype, batch_size=batch_size)
     plan = Plan(
         seed=seed,
         checkpoints=at,
         panel_size=panel_size,
         sample_bound=sample_bound,
         batch_size=batch_size,
-        normalisation=source.normalisation,
+        normalisation=replayed.source.normalisation,
         stream_sha256=replayed.sha256,
     )
-    spec = _spec(method, model, replayed, plan, dtype)
-    with opened(Path(out) if out is not None else default, fresh=fresh) as folder:
-        content = identity.begin_or_check(folder, spec, environment.describe(model))
-        if content["status"] == "running":
-            result = _continue(folder, method, model, replayed, plan, spec, content, progress=progress)
-        else:
-            result = _finished(folder)
-        folder.remove_parts()
-        if after is not None:
-            after(folder.path, replayed)
-        return result
+    spec = system.spec("lifelong", checkpoints=list(at), panel_size=panel_size, sample_bound=sample_bound)
 
+    def play(folder: RunFolder, journal: Journal, about: Mapping[str, Any]) -> dict[str, Any]:
+        with shown(steps, visible=progress) as bar:
+            replay = Replay(system.editor, system.backbone, list(replayed), plan, folder, journal, bar)
+            return finish_run(replay, replay.play(), spec, about)
 
-def _continue(
-    folder: RunFolder,
-    editor: Editor,
-    backbone: Backbone,
-    stream: EditStream,
-    plan: Plan,
-    spec: Mapping[str, Any],
-    content: Mapping[str, Any],
-    *,
-    progress: bool,
-) -> dict[str, Any]:
-    journal = _journal(folder)
-    try:
-        with shown(len(stream), visible=progress) as bar:
-            replay = Replay(editor, backbone, list(stream), plan, folder, journal, bar)
-            result = finish_run(replay, replay.play(), spec, content["environment"])
-    finally:
-        journal.close()
-    identity.finish(folder, content, result["status"])
-    return result
-
-
-def _spec(editor: Editor, backbone: Backbone, stream: EditStream, plan: Plan, dtype: str) -> dict[str, Any]:
-    """Everything that decides the answers; a folder is continued only when all of it is the same."""
-    versions = environment.describe()["versions"]
-    source = stream.source
-    return {
-        "protocol": "lifelong",
-        "editor": editor.name,
-        "editor_version": editor.version,
-        "options": identity.plain_options(editor),
-        "editor_weights_sha256": editor.weights_sha256,
-        "backbone": backbone.name,
-        "backbone_weights_sha256": backbone.weights_sha256,
-        "device": str(backbone.device),
-        "dtype": dtype,
-        "dataset": source.dataset,
-        "split": source.split,
-        "dataset_version": source.version,
-        "normalisation": source.normalisation,
-        "steps": len(stream),
-        "seed": plan.seed,
-        "checkpoints": list(plan.checkpoints),
-        "panel_size": plan.panel_size,
-        "sample_bound": plan.sample_bound,
-        "batch_size": plan.batch_size,
-        "stream_sha256": plan.stream_sha256,
-        "code_sha256": identity.code_sha256(editor),
-        "torch": versions.get("torch"),
-        "transformers": versions.get("transformers"),
-    }
-
-
-def _journal(folder: RunFolder) -> Journal:
-    journal = Journal(folder.journal)
-    journal.append({"event": "resume" if journal.events else "begin"})
-    return journal
-
-
-def _finished(folder: RunFolder) -> dict[str, Any]:
-    try:
-        return json.loads(folder.result.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BenchError(
-            f"{folder.result} of a finished run is missing or damaged ({type(error).__name__}); start over with --fresh"
-        ) from error
-
-
-def _in_a_path(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_.+" else "_" for letter in name)
+    return carry_out(system, spec, system.folder(out), play, fresh=fresh, after=after)
