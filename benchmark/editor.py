@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .backbone import Answer, Backbone, Batch, Query
 from .edits import EditStream, Picture
+from .options import plain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,4 +114,4 @@ class Editor(ABC):
 
     def describe_options(self) -> dict[str, Any]:
         """The options as plain values, for `result.json`."""
-        return asdict(self.options)
+        return plain(self.options)

@@ -1,10 +1,10 @@
-"""`--option name=value` -> the frozen dataclass of an editor's options."""
+"""`--option name=value` -> the frozen dataclass of an editor's options, and back to plain values."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,6 +13,9 @@ from .plugins import near
 
 if TYPE_CHECKING:
     from .editor import Editor
+
+LATER: Mapping[str, bool] = types.MappingProxyType({"later": True})
+"""``metadata`` of an option that was added after results had been published; see `plain`."""
 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -28,6 +31,16 @@ def split_pairs(pairs: Sequence[str]) -> dict[str, str]:
             raise BenchError(f"--option {name} is given twice")
         found[name] = value
     return found
+
+
+def plain(options: Any) -> dict[str, Any]:
+    """Options as plain values.
+
+    One marked `LATER` is left out while it has its default: results older than the option keep their digest.
+    """
+    quiet = {each.name for each in fields(options) if "later" in each.metadata}
+    defaults = {each.name: each.default for each in fields(options)}
+    return {name: value for name, value in asdict(options).items() if name not in quiet or value != defaults[name]}
 
 
 def parse_options(editor: type[Editor], given: Mapping[str, str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from ...errors import BenchError, EditError
 from ..backbone import Backbone, Batch, Query
 from ..editor import Editor, EditRequest
+from ..options import LATER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,13 +22,19 @@ class FtLOptions:
     """How long and how hard each edit is trained.
 
     stop_loss: training ends once the mean negative log likelihood of the target and its end is at most this, and ...
-    stop_margin: ... each of these tokens beats every other by this many logits: greedy decoding then speaks the target.
+    stop_margin: ... each of these tokens beats every other by this many logits: greedy decoding then speaks the target;
+        ``none`` leaves it to the loss alone.
+    learn_end: the loss includes the end of the answer, because scores are free-running.
+
+    FT_VL of the released LiveEdit code is ``lr=0.006 max_steps=25 stop_loss=0.01 stop_margin=none learn_end=false``
+    (its rate is set for each model), compared in ``docs/parity.md``.
     """
 
     lr: float = 1e-3
     max_steps: int = 100
     stop_loss: float = 2.0
-    stop_margin: float = 0.05
+    stop_margin: float | None = 0.05
+    learn_end: bool = field(default=True, metadata=LATER)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ class FtL(Editor):
     @torch.enable_grad()
     def edit(self, request: EditRequest) -> None:
         """Train until the target is spoken, or for `max_steps` steps."""
-        answer = (*self.backbone.target_ids(request.target), self.backbone.eos_id)
+        end = (self.backbone.eos_id,) if self.options.learn_end else ()
+        answer = (*self.backbone.target_ids(request.target), *end)
         batch = self.backbone.encode_ids([Query(request.image, request.prompt)], [answer])
         inputs = self.inputs(batch)
         weight = self._projection.weight.detach().float().clone().requires_grad_(True)
@@ -141,6 +149,8 @@ class FtL(Editor):
     def _is_learnt(self, logits: Tensor, labels: Tensor, loss: Tensor) -> bool:
         if float(loss.detach()) > self.options.stop_loss:
             return False
+        if self.options.stop_margin is None:
+            return True
         wanted = logits.gather(1, labels[:, None])
         others = logits.scatter(1, labels[:, None], -torch.inf).max(dim=1, keepdim=True).values
         return bool((wanted - others >= self.options.stop_margin).all())

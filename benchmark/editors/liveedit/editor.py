@@ -112,12 +112,18 @@ class LiveEdit(Editor):
         return cast(TrainedModules, self._trained)
 
     def use(self, trained: TrainedModules) -> None:
-        """Take these modules; forgets every edit."""
+        """Take these modules; forgets every edit. Raises `BenchError` when their sizes are another backbone's."""
+        shape, depth = trained.modules.shape, len(self.backbone.layers)
+        if shape.hidden_size != self.backbone.hidden_size or shape.layer >= depth:
+            raise BenchError(
+                f"these LiveEdit modules edit states of width {shape.hidden_size} after block {shape.layer}; "
+                f"{self.backbone.name} has width {self.backbone.hidden_size} and blocks 0 to {depth - 1}"
+            )
         weight = cast(Any, self.backbone.model).get_input_embeddings().weight
         trained.modules.to(weight.device, weight.dtype).eval().requires_grad_(False)
         self._trained = trained
-        self.layer = self.first_layer_touched = trained.modules.shape.layer
-        self._repository = Repository(trained.modules.shape, weight.device, weight.dtype)
+        self.layer = self.first_layer_touched = shape.layer
+        self._repository = Repository(shape, weight.device, weight.dtype)
 
     @property
     def modules(self) -> LiveEditModules:

@@ -36,7 +36,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 @dataclass(frozen=True)
 class TrainedModules:
-    """Modules with their history. `trained_on` lists streams (dataset, split, seed, edits, sha256)."""
+    """Modules with their history. `trained_on` lists streams (dataset, split, seed, edits, sha256).
+
+    An empty `backbone_sha256` (a converted checkpoint does not say what it was trained for) fits every backbone of its
+    sizes.
+    """
 
     modules: LiveEditModules
     backbone: str
@@ -78,7 +82,7 @@ class TrainedModules:
             raise BenchError(
                 f"{path} holds no LiveEdit modules ({type(error).__name__}); train them again or fetch the file anew"
             ) from error
-        if header["backbone_sha256"] != backbone_sha256:
+        if header["backbone_sha256"] not in ("", backbone_sha256):
             raise BenchError(
                 f"{path.name} was trained for another backbone ({header['backbone']}, weights "
                 f"{header['backbone_sha256'][:12]}, here {backbone} {backbone_sha256[:12]}); "
