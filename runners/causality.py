@@ -7,7 +7,7 @@ both scores are worthless. Here the same positions are read with nothing behind 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pandas as pd
@@ -30,28 +30,39 @@ class Causality:
     mismatches: int
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A question, and the argmax that a forced pass gave before each token of its answer."""
+
+    ask: Ask
+    tokens: Sequence[int]
+
+
 def check_causality(
     table: pd.DataFrame, questions: Questions, prober: Prober, backbone: Backbone, *, step: int, seed: int
 ) -> Causality:
     """Ask a seeded sample of the rows of the last checkpoint again. `table` is the whole answers table."""
     rows = [row for row in _rows(table, step) if row["status"] != "expired"]
     sample = [rows[index] for index in draw(len(rows), SAMPLE, f"causality {seed}")]
-    prefixes: list[Ask] = []
-    claims: list[tuple[int, int]] = []  # number in the sample, claimed token
-    for number, row in enumerate(sample):
+    claims: list[Claim] = []
+    for row in sample:
         ask = questions.of(Place(row["position"], row["probe"]), step).ask
-        if ask is None:
-            continue
-        for length, token in enumerate(_claimed(ask, row["teacher_ids"], row["ids"], backbone)):
-            prefixes.append(replace(ask, path=ask.path[:length], scored=length))
-            claims.append((number, int(token)))
+        if ask is not None:
+            claims.append(Claim(ask, _claimed(ask, row["teacher_ids"], row["ids"], backbone)))
+    return check_claims(claims, prober)
+
+
+def check_claims(claims: Sequence[Claim], prober: Prober) -> Causality:
+    """Ask again, token by token, with prefixes only."""
+    prefixes = [claim.ask.before(length) for claim in claims for length in range(len(claim.tokens))]
+    tokens = [(number, int(token)) for number, claim in enumerate(claims) for token in claim.tokens]
     found = prober.next_tokens(prefixes)
     wrong = {
         number
-        for (number, token), seen in zip(claims, found, strict=True)
+        for (number, token), seen in zip(tokens, found, strict=True)
         if seen.ids[0] != token and seen.gaps[0] > MARGIN
     }
-    return Causality(checked=len(sample), mismatches=len(wrong))
+    return Causality(checked=len(claims), mismatches=len(wrong))
 
 
 def _rows(table: pd.DataFrame, step: int) -> Iterator[dict[str, Any]]:

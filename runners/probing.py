@@ -11,7 +11,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -25,7 +26,7 @@ CERTAIN = 1e30
 """Stands for the infinite margin of an answer that was looked up: JSON knows no infinity."""
 
 Result = TypeVar("Result")
-Key = tuple[str | None, str, tuple[int, ...]]
+Key = tuple[str | None, str, tuple[int, ...], str | None, int | None]
 
 
 class Answerer(Protocol):
@@ -47,17 +48,28 @@ class Ask:
     path: token ids, the end of the answer included.
     scored: how many of them are scored (the end is not, unless the path is f_0's own answer).
     label: names the probe in an error.
+    target: the answer as a text instead, made into tokens together with its question; `path` is then empty.
+    shown: of a target, only so many tokens.
     """
 
     query: Query
     path: tuple[int, ...]
     scored: int
     label: str
+    target: str | None = None
+    shown: int | None = None
+
+    def before(self, token: int) -> Ask:
+        """The same question with the answer up to that token and nothing behind it."""
+        if self.target is not None:
+            return replace(self, shown=token)
+        return replace(self, path=self.path[:token], scored=token)
 
     @property
     def key(self) -> Key:
         """Equal keys are the same question."""
-        return (None if self.query.image is None else self.query.image.sha256, self.query.prompt, self.path)
+        picture = None if self.query.image is None else self.query.image.sha256
+        return (picture, self.query.prompt, self.path, self.target, self.shown)
 
 
 @dataclass(frozen=True)
@@ -77,10 +89,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Forced:
-    """Argmax and gap before each token of a path."""
+    """Argmax and gap before each token of a path, and the path as it was fed."""
 
     ids: tuple[int, ...]
     gaps: tuple[float, ...]
+    path: tuple[int, ...] = ()
 
 
 class Prober:
@@ -129,6 +142,16 @@ class Prober:
         answers |= {ask.key: answer for ask, answer in zip(rest, self.answer(rest, done=done), strict=True)}
         return [_reply(ask, forced[ask.key], answers[ask.key]) for ask in asks]
 
+    def forced(self, asks: Sequence[Ask], *, done: Callable[[int], None] | None = None) -> list[Forced]:
+        """The teacher-forced pass alone, one result per question, in order. Equal questions are asked once."""
+        copies = Counter(ask.key for ask in asks)
+        found: dict[Key, Forced] = {}
+        for chunk in self._chunks(list({ask.key: ask for ask in asks}.values())):
+            found |= zip((ask.key for ask in chunk), self.force(chunk), strict=True)
+            if done:
+                done(sum(copies[ask.key] for ask in chunk))
+        return [found[ask.key] for ask in asks]
+
     def answer(self, asks: Sequence[Ask], *, done: Callable[[int], None] | None = None) -> list[Answer]:
         """One free-running answer per question, in order, whatever the paths say. Equal questions are asked once."""
         copies = Counter(ask.key for ask in asks)
@@ -172,7 +195,7 @@ class Prober:
             [ask for ask in asks if ask.query.image is not None],
         )
         for group in groups:
-            ordered = sorted(group, key=lambda ask: (len(ask.query.prompt.split()) + len(ask.path), ask.query.prompt))
+            ordered = sorted(group, key=lambda ask: (len(ask.query.prompt.split()) + _length(ask), ask.query.prompt))
             start = 0
             while start < len(ordered):
                 size = self.batch_size  # may shrink while the chunks are consumed
@@ -205,15 +228,29 @@ class Prober:
         return self._halving(work, asks[:half]) + self._halving(work, asks[half:])
 
     def _force(self, asks: Sequence[Ask]) -> list[Forced]:
-        batch = self._backbone.encode_ids([ask.query for ask in asks], [ask.path for ask in asks])
+        batch = self._encode(asks)
         rows, columns = batch.answer_mask.nonzero(as_tuple=True)
+        fed = iter(_list(batch.input_ids[rows, columns]))
+        counts = _list(batch.answer_mask.sum(dim=1))
         # The logits that predict the token at position i stand at position i - 1.
-        return self._read(batch, rows, columns - 1, asks, [len(ask.path) for ask in asks])
+        read = self._read(batch, rows, columns - 1, asks, counts)
+        return [replace(each, path=tuple(islice(fed, count))) for each, count in zip(read, counts, strict=True)]
 
     def _next_tokens(self, asks: Sequence[Ask]) -> list[Forced]:
-        batch = self._backbone.encode_ids([ask.query for ask in asks], [ask.path for ask in asks])
+        batch = self._encode(asks)
         last = batch.attention_mask.sum(dim=1) - 1  # padded on the right
         return self._read(batch, torch.arange(len(asks), device=last.device), last, asks, [1] * len(asks))
+
+    def _encode(self, asks: Sequence[Ask]) -> Batch:
+        """Questions with their answers, padded on the right; the asks are alike in how they give the answer."""
+        queries = [ask.query for ask in asks]
+        if asks[0].target is None:
+            return self._backbone.encode_ids(queries, [ask.path for ask in asks])
+        # An answerer sees an answer as tokens, which it must use causally, and never as a text.
+        batch = replace(self._backbone.encode(queries, [ask.target or "" for ask in asks]), targets=None)
+        if all(ask.shown is None for ask in asks):
+            return batch
+        return _cut(batch, [ask.shown for ask in asks], filler=self._backbone.eos_id)
 
     def _read(
         self, batch: Batch, rows: Tensor, columns: Tensor, asks: Sequence[Ask], counts: Sequence[int]
@@ -261,6 +298,24 @@ class Prober:
                 f"{self._name} gave logits of shape {found} at step {self.step} ({asks[0].label}); "
                 f"wanted ({wanted[0]}, {wanted[1]}, vocabulary)"
             )
+
+
+def _cut(batch: Batch, shown: Sequence[int | None], *, filler: int) -> Batch:
+    """The batch, padded on the right, with only the first so many tokens of each answer (None: all)."""
+    width = batch.input_ids.shape[1]
+    limits = torch.tensor([width if limit is None else limit for limit in shown], device=batch.input_ids.device)
+    gone = batch.answer_mask & (batch.answer_mask.cumsum(dim=1) > limits[:, None])
+    return replace(
+        batch,
+        input_ids=batch.input_ids.masked_fill(gone, filler),
+        attention_mask=batch.attention_mask.masked_fill(gone, 0),
+        answer_mask=batch.answer_mask & ~gone,
+    )
+
+
+def _length(ask: Ask) -> int:
+    """About how long the answer is: tokens of a path, words of a target."""
+    return len(ask.path) if ask.target is None else len(ask.target.split())
 
 
 def _list(tensor: Tensor) -> list[Any]:
