@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, get_args, overload, runtime_checkable
 
 from ..errors import BenchError
+from .pictures import pixels_sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -86,9 +87,7 @@ class Picture:
             return self.known_sha256
         if isinstance(self.opener, HasBytes):
             return hashlib.sha256(self.opener.encoded()).hexdigest()
-        image = self.open()
-        header = f"{image.mode} {image.width}x{image.height} ".encode()
-        return hashlib.sha256(header + image.tobytes()).hexdigest()
+        return pixels_sha256(self.open())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Picture) and self.sha256 == other.sha256
@@ -100,23 +99,23 @@ class Picture:
 @dataclass(frozen=True)
 class _Missing:
     path: str
-    looked_for: tuple[str, ...]
+    looked_in: tuple[str, ...]
 
     def __call__(self) -> NoReturn:
-        where = f" (looked for {', '.join(self.looked_for)})" if self.looked_for else ""
+        where = f" (looked in {', '.join(self.looked_in)})" if self.looked_in else ""
         raise BenchError(f"there was no picture {self.path} when the stream was built{where}; build it again with it")
 
 
-def missing_picture(path: str, looked_for: Sequence[str] = ()) -> Picture:
+def missing_picture(path: str, looked_in: Sequence[str] = ()) -> Picture:
     """What stands for a picture that an annotation names and no folder holds.
 
     It has a digest (of its path), so that a stream can be built, stored and audited; opening it raises `BenchError`.
 
     Args:
         path: as the annotation has it.
-        looked_for: every place that was tried.
+        looked_in: every place that was tried.
     """
-    return Picture(_Missing(path, tuple(looked_for)), sha256_text(f"missing:{path}"), path)
+    return Picture(_Missing(path, tuple(looked_in)), sha256_text(f"missing:{path}"), path)
 
 
 @dataclass(frozen=True)

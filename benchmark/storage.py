@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from ..errors import BenchError
 from .edits import Edit, EditStream, Facts, HasBytes, Picture, Probe, Source, canonical_json, missing_picture
+from .pictures import decode, pixels_sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -164,16 +165,15 @@ class _StoredPicture:
 
     read: Callable[[], bytes]
     sha256: str
+    path: str | None
 
     def encoded(self) -> bytes:
         return self.read()
 
     def __call__(self) -> Image:
-        from PIL import Image
-
         data = self.read()
-        image = Image.open(io.BytesIO(data))
-        if self.sha256 not in (hashlib.sha256(data).hexdigest(), Picture(lambda: image).sha256):
+        image = decode(data, name="a stored picture" if self.path is None else f"the stored picture {self.path}").image
+        if self.sha256 not in (hashlib.sha256(data).hexdigest(), pixels_sha256(image)):
             raise BenchError(f"a stored picture does not have its sha256 {self.sha256}; build the stream again")
         return image
 
@@ -230,7 +230,7 @@ def _picture(images: Any, at: int, sha256: str | None, path: str | None) -> Pict
         return None
     if path is not None and not images[at].is_valid:
         return missing_picture(path)
-    return Picture(_StoredPicture(lambda: images.field("bytes")[at].as_py(), sha256), sha256, path)
+    return Picture(_StoredPicture(lambda: images.field("bytes")[at].as_py(), sha256, path), sha256, path)
 
 
 @contextmanager

@@ -212,7 +212,7 @@ def test_a_missing_picture_has_a_digest_and_says_where_it_was_looked_for() -> No
     assert missing.sha256 == hashlib.sha256(b"missing:val2014/x.jpg").hexdigest()
     assert missing != missing_picture("val2014/y.jpg", [])
     with pytest.raises(
-        BenchError, match=r"no picture val2014/x\.jpg .* \(looked for coco, pictures/coco\); build it again"
+        BenchError, match=r"no picture val2014/x\.jpg .* \(looked in coco, pictures/coco\); build it again"
     ):
         missing.open()
     stream = EditStream([edit("a", image=picture(1)), edit("b", image=missing), edit("c", image=missing)], SOURCE)
