@@ -109,7 +109,11 @@ def _beginning(data: bytes) -> str:
     if not data:
         return "it is empty"
     text = data[:24].decode("ascii", errors="replace")
-    return f"it begins with {text!r}" if text.isprintable() else f"no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+    return (
+        f"it begins with {text!r}"
+        if text.isprintable()
+        else f"no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or cut short"
+    )
 
 
 class _Quiet:

@@ -121,13 +121,12 @@ class Resolver:
             if parts[:1] == (self._name,) and len(parts) > 1:
                 candidates.append(self.root.joinpath(*parts[1:]))
             return candidates
-        inside = [base / path for base in self._bases if self._holds(base / path)]
-        if not inside:
+        if not self._holds(self.root / path):
             raise BenchError(
                 f"the picture {path!r} lies outside {self.root}; "
                 "an absolute path, or one with '..', is only followed inside the image folder"
             )
-        return list(dict.fromkeys(inside))
+        return list(dict.fromkeys(base / path for base in self._bases if self._holds(base / path)))
 
     def _holds(self, file: Path) -> bool:
         return Path(os.path.realpath(file)).is_relative_to(self._real)
