@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from ..errors import BenchError
+from .audit.cli import audit
 
 app = typer.Typer(help="Build, look at and audit datasets.", no_args_is_help=True, rich_markup_mode=None)
+app.command()(audit)
 
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
 Seed = Annotated[int, typer.Option(help="Draws the edits and their order.")]
@@ -98,39 +100,6 @@ def sheet(
         _print_json({"out": str(out), "width": image.width, "height": image.height})
     else:
         print(out)
-
-
-@app.command()
-def audit(
-    name: Annotated[str, typer.Argument(metavar="DATASET", help="A name; emblems for now.")] = "emblems",
-    *,
-    edits: Annotated[int, typer.Option(help="How many edits.")] = 1000,
-    seed: Seed = 0,
-    split: Split = "validation",
-    backbone: Annotated[str, typer.Option(help="Whose vision tower: a name, or package.module:load.")] = "emblem-llava",
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Say how hard a dataset is: twins nearer than a second view, unseen targets, what guessing pays."""
-    from ..benchmark.backbones.huggingface import HuggingFaceBackbone
-    from ..benchmark.plugins import load_backbone, near
-    from .emblems.audit import audit as measure
-    from .emblems.build import capacity
-
-    if name != "emblems":
-        raise BenchError(f"{name!r} cannot be audited{near(name, ['emblems'])}: twins are what emblems have")
-    if not 1 <= edits <= capacity(split):
-        raise BenchError(f"--edits {edits} cannot be audited; {split} holds from 1 to {capacity(split)}")
-    model = load_backbone(backbone, device="cpu")
-    if not isinstance(model, HuggingFaceBackbone):
-        raise BenchError(f"{backbone} has no vision tower to look through; give a backbone of transformers")
-    found = measure(model, n_edits=edits, split=split, seed=seed).plain()
-    if as_json:
-        _print_json({"dataset": name, "split": split, "seed": seed, "backbone": model.weights_sha256, **found})
-        return
-    for label, value in found.items():
-        number = f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
-        print(f"{label.replace('_', ' '):<32}{number:>8}")
 
 
 def _check_room(out: Path, *, folder: bool) -> None:

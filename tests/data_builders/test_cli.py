@@ -56,8 +56,9 @@ def test_audit_looks_through_a_backbone(
     code, out, _ = run(capsys, "audit", "--edits", "5", "--json")
     assert code == 0
     found = json.loads(out)
-    assert (found["dataset"], found["split"], found["edits"], found["twins"]) == ("emblems", "validation", 5, 10)
-    assert 0 <= found["twins_nearer_in_vision_rows"] <= 1
+    stream, hardness = found["stream"], found["hardness"]
+    assert (stream["dataset"], stream["split"], stream["edits"], hardness["twins"]) == ("emblems", "validation", 5, 10)
+    assert 0 <= hardness["twins_nearer_in_vision_rows"] <= 1
     code, out, _ = run(capsys, "audit", "--edits", "5")
     assert "twins nearer in pixels" in out
 
