@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Group = Literal["editors", "backbones", "datasets"]
 
+EDITS = 1000
+"""How many edits of a dataset are built where nobody says."""
+
 # Names and places only: listing what there is must not import torch.
 BUNDLED: Mapping[Group, Mapping[str, str]] = {
     "editors": {
@@ -41,6 +44,13 @@ BUNDLED: Mapping[Group, Mapping[str, str]] = {
     "backbones": {"emblem-llava": "liveedit_bench.benchmark.backbones.huggingface:load_emblem"},
     "datasets": {"emblems": "liveedit_bench.data_builders.emblems:build"},
 }
+
+ANNOTATED: Mapping[str, str] = {
+    "e-ic": "liveedit_bench.data_builders.e_ic",
+    "e-vqa": "liveedit_bench.data_builders.e_vqa",
+    "vlkeb": "liveedit_bench.data_builders.vlkeb",
+}
+"""Datasets that are built from a user's own files, and the modules that do it (see `data_builders.sources`)."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,12 @@ def place_of(group: Group, name: str) -> str:
             return point.value
     if name in BUNDLED[group]:
         return BUNDLED[group][name]
-    known = names(group)
+    if group == "datasets" and name in ANNOTATED:
+        raise BenchError(
+            f"{name} is built from annotation files of your own; build it first: liveedit-bench data build {name} "
+            f"--annotations FILE --images DIR --out streams/{name}, then give --dataset streams/{name}"
+        )
+    known = sorted({*names(group), *(ANNOTATED if group == "datasets" else ())})
     raise BenchError(
         f"no {group[:-1]} is called {name!r}{near(name, known)}; known: {', '.join(known)}, "
         "or give path/to/file.py:Name or package.module:Name"
@@ -143,27 +158,37 @@ def load_editor(
 
 
 def load_stream(
-    name: str | EditStream = "emblems", *, edits: int, seed: int = 0, split: str | None = None
+    name: str | EditStream = "emblems",
+    *,
+    edits: int | None,
+    seed: int = 0,
+    split: str | None = None,
+    in_order: bool = False,
 ) -> EditStream:
     """The first `edits` edits of a dataset, or of a stored stream's folder, in the order that `seed` draws.
 
-    A stored stream that was drawn with a seed, or arranged by a scenario, keeps its order; any other is shuffled.
+    A stored stream that was drawn with a seed, or arranged by a scenario, keeps its order; any other is shuffled,
+    unless `in_order` asks for it as it is stored. Without `edits`: all of a stored stream, `EDITS` of a dataset.
     Raises `BenchError` with the largest possible number when there are fewer, or for none.
     """
     stored = _stored(name)
     if stored is None:
         dataset = find_dataset(cast("str", name))
         split = split or "test"
-        _check_edits(edits, None if dataset.capacity is None else dataset.capacity(split), f"{name} ({split})")
+        largest = None if dataset.capacity is None else dataset.capacity(split)
+        if edits is None:
+            edits = EDITS if largest is None else min(EDITS, largest)
+        _check_edits(edits, largest, f"{name} ({split})")
         stream = dataset.build(edits, seed=seed, split=split)
         if len(stream) < edits:  # a builder that does not say what it holds
             _check_edits(edits, len(stream), f"{name} ({split})")
         return stream
     if split is not None and split != stored.source.split:
         raise BenchError(f"{name} holds the split {stored.source.split!r}, not {split!r}; leave --split out")
+    edits = len(stored) if edits is None else edits
     _check_edits(edits, len(stored), str(name) if isinstance(name, str) else "the stream")
-    in_order = stored.source.seed is not None or stored.source.scenario is not None
-    ordered = stored if in_order else stored.shuffled(seed)
+    keeps = in_order or stored.source.seed is not None or stored.source.scenario is not None
+    ordered = stored if keeps else stored.shuffled(seed)
     return ordered[:edits]
 
 

@@ -8,53 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..benchmark.edits import Edit, EditStream, Picture, Source, Texts, missing_picture
 from ..errors import BenchError
 from .annotations import Annotations
 from .card import Card
-from .images import Resolver
-from .manifest import Manifest
+from .choices import Choices
 from .notes import Built, RecordNote
 from .texts import Change, Role, clean, key_text, prepare
+
+if TYPE_CHECKING:
+    from .manifest import Manifest
 
 _WAYS_OUT = (
     "Give the folder that holds them with --images, or --on-missing-image skip-edit (list such records as skipped) "
     "or report (keep their edits, for an audit)"
 )
 
-OnMissing = Literal["fail", "skip-edit", "report"]
 Find = Callable[[int, str, str], Picture]
 """Record, field and path -> the picture."""
 
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """What a user decides about a build.
-
-    Attributes:
-        images: the folder that picture paths are relative to; None: the folder of the annotation file.
-        split: None: that of the known file it looks like.
-        texts: the recipe (see `texts`).
-        on_missing_image: refuse to build, list the record as skipped, or keep its edit with missing pictures.
-        limit: the first so many records only.
-        train: the annotation file that editors train on; says which targets and questions of the stream it holds.
-        workers: threads that decode pictures; None: as many as there are processors.
-        progress: show a bar on stderr while many pictures are looked at.
-    """
-
-    images: Path | None = None
-    split: str | None = None
-    texts: Texts = "clean"
-    on_missing_image: OnMissing = "fail"
-    limit: int | None = None
-    train: Path | None = None
-    workers: int | None = None
-    progress: bool = False
 
 
 class Skip(Exception):
@@ -123,6 +98,8 @@ def assemble(
         BenchError: A picture path leads out of the folder; pictures cannot be used and `choices` say to fail; no
             record became an edit.
     """
+    from .images import Resolver  # decoders and bars; `data list` needs neither
+
     resolver = Resolver(choices.images or file.path.parent, roots=card.image_roots)
     named: dict[str, tuple[int, str]] = {}  # path -> the record and field that name it first
 
@@ -218,7 +195,9 @@ def _looked_at(draft: _Draft, manifest: Manifest, *, skip: bool) -> _Draft:
             return replace(draft, edit=None, reason=f"picture cannot be used: {entry.problem}")
 
     def found(picture: Picture | None) -> Picture | None:
-        return picture if picture is None or picture.path is None else manifest.picture(picture.path)
+        if picture is None or picture.path is None or picture.path not in manifest.by_path:
+            return picture  # no file: its bytes stand in a table
+        return manifest.picture(picture.path)
 
     probes = tuple(replace(probe, image=found(probe.image)) for probe in edit.probes)
     return replace(draft, edit=replace(edit, image=found(edit.image), probes=probes))

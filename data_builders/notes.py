@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from ..benchmark.edits import EditStream
-from .manifest import Manifest
 from .texts import Change
+
+if TYPE_CHECKING:
+    from ..benchmark.edits import EditStream
+    from .manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from ..benchmark.edits import Edit, Facts, Probe, Source, sha256_text
 from .annotations import Annotations, Record, read_annotations
-from .assembly import Choices, Desk, assemble
+from .assembly import Desk, assemble
 from .card import Card
+from .choices import Choices
 from .notes import Built
 from .splits import split_of
 from .texts import key_text
