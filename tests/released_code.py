@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
@@ -35,10 +36,17 @@ def tensors(name: str) -> dict[str, Tensor]:
     return load_file(FOLDER / f"{name}.safetensors")
 
 
-def gap(ours: Tensor, theirs: Tensor) -> float:
-    """The largest absolute difference of two tensors of one shape."""
-    assert ours.shape == theirs.shape
-    return float((ours.detach().double() - theirs.double()).abs().max())
+LARGEST: dict[str, tuple[float, float]] = {}
+"""By quantity: the largest difference met so far, and the largest allowed (``pytest -v tests/oracle`` prints them)."""
+
+
+def agree(what: str, ours: Tensor | float, theirs: Tensor | float, within: float, *, relative: bool = False) -> None:
+    """Assert that two values of one shape differ by at most `within` everywhere."""
+    mine, recorded = torch.as_tensor(ours).detach().double(), torch.as_tensor(theirs).double()
+    assert mine.shape == recorded.shape, what
+    gap = (mine - recorded).abs() / (recorded.abs() if relative else 1)
+    LARGEST[what] = (max(float(gap.max()), LARGEST.get(what, (0.0, 0.0))[0]), within)
+    assert float(gap.max()) <= within, what
 
 
 @dataclass(frozen=True)

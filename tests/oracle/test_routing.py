@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from released_code import Oracle, answer_rows, gap, read, tensors, top
+from released_code import Oracle, agree, answer_rows, read, tensors, top
 from torch import Tensor
 
 from liveedit_bench.benchmark.backbone import Batch
@@ -74,15 +74,18 @@ def test_the_unedited_model_is_the_same(oracle: Oracle):
     theirs, batch = tensors("liveedit_probes_unedited"), oracle.encode(PROBES)
     logits, h = oracle.backbone.logits(batch), hidden_states(oracle.backbone, FOUND["edit_layer"], batch)
     for row, probe in enumerate(PROBES):
-        assert gap(answer_rows(logits, batch, row), theirs[f"probe.{row}.logits_unedited"]) < UNEDITED
-        assert gap(answer_rows(h, batch, row), theirs[f"probe.{row}.edit_layer_out_unedited"]) < UNEDITED
+        agree("unedited logits", answer_rows(logits, batch, row), theirs[f"probe.{row}.logits_unedited"], UNEDITED)
+        recorded = theirs[f"probe.{row}.edit_layer_out_unedited"]
+        agree("unedited output of the edit layer", answer_rows(h, batch, row), recorded, UNEDITED)
         assert top(answer_rows(logits, batch, row))[0] == probe["pred_ids_unedited"]
 
 
 def test_features_and_experts_of_edits(edited: Edited):
     ours = edited.editor.repository.experts
-    for name, tensor in (("evr", ours.phi), ("eqr", ours.psi), ("moe_cs", ours.keys), ("moe_rs", ours.values)):
-        assert gap(tensor, edited.theirs[f"{name}_pool"]) < FEATURES, name
+    agree("vision features of edits", ours.phi, edited.theirs["evr_pool"], FEATURES)
+    agree("query features of edits", ours.psi, edited.theirs["eqr_pool"], FEATURES)
+    agree("experts, U", ours.keys, edited.theirs["moe_cs_pool"], FEATURES)
+    agree("experts, V", ours.values, edited.theirs["moe_rs_pool"], FEATURES)
 
 
 def test_similarities_to_every_expert_and_to_the_sentinel(edited: Edited):
@@ -90,8 +93,8 @@ def test_similarities_to_every_expert_and_to_the_sentinel(edited: Edited):
     close = similarity(inputs.phi, edited.editor.repository.experts.phi)
     threshold = sentinel_similarity(inputs)
     for row, index in enumerate(PICTURED):
-        assert gap(close[row], edited.theirs[f"probe.{index}.vis_sim"]) < FEATURES
-        assert gap(threshold[row, None], edited.theirs[f"probe.{index}.vis_sim_prot"]) < FEATURES
+        agree("similarities to experts", close[row], edited.theirs[f"probe.{index}.vis_sim"], FEATURES)
+        agree("sentinel threshold", threshold[row, None], edited.theirs[f"probe.{index}.vis_sim_prot"], FEATURES)
         distance = float((close[row] - threshold[row]).abs().min())
         assert distance == pytest.approx(edited.recorded[index]["min_gap_to_threshold"], rel=1e-3, abs=FEATURES)
 
@@ -103,7 +106,7 @@ def test_kept_sets_and_fusion_weights(edited: Edited):
         if index in PICTURED:
             assert kept == recorded["retrieved"]
             assert kept == edited.theirs[f"probe.{index}.mask"].nonzero()[:, 0].tolist()
-            assert gap(weights[index], edited.theirs[f"probe.{index}.fuse_coe"]) < FEATURES
+            agree("fusion weights", weights[index], edited.theirs[f"probe.{index}.fuse_coe"], FEATURES)
         else:  # text-only questions are never edited
             assert recorded["retrieved"] is None
             assert not kept
@@ -114,14 +117,14 @@ def test_residuals(edited: Edited):
     route = edited.editor.route(edited.h, edited.batch)
     added = apply_route(edited.h, modules.expert_norm(edited.h), experts.keys, experts.values, route) - edited.h
     for index in PICTURED:
-        assert gap(answer_rows(added, edited.batch, index), edited.theirs[f"probe.{index}.residual"]) < RESIDUAL
+        agree("residual", answer_rows(added, edited.batch, index), edited.theirs[f"probe.{index}.residual"], RESIDUAL)
 
 
 def test_logits(edited: Edited):
     logits = edited.editor.logits(edited.batch)
     for index, recorded in enumerate(edited.recorded):
         ours = answer_rows(logits, edited.batch, index)
-        assert gap(ours, edited.theirs[f"probe.{index}.logits"]) < LOGITS
+        agree("edited logits", ours, edited.theirs[f"probe.{index}.logits"], LOGITS)
         assert top(ours)[0] == recorded["pred_ids"]
 
 

@@ -7,7 +7,7 @@ the experts that resemble what it looks at more than a learned sentinel does (ha
 Departures from the paper, each an option or an entry of `Architecture` that switches it back:
 
 * `answer_embeddings`: the expert generator also reads the token embeddings of the answer (see `ExpertGenerator`).
-* `learn_end`: the edit loss includes the end-of-sequence token, because scores here are free-running.
+* `learn_end`: the losses include the end-of-sequence token, because scores here are free-running.
 * `kept_in_training="filter"`: after a warm-up, training routes over the own expert plus what the filter keeps; the
   paper draws a random subset (``"random"``, here a random prefix of the batch as in the released code).
 * `hard_negatives`: every kind of locality probe of the training stream, near-identical pictures included, is shown to
@@ -15,13 +15,15 @@ Departures from the paper, each an option or an entry of `Architecture` that swi
 * `margin`: an expert must beat the sentinel by so much (0 in the paper); set on validation, ``perf/tune_liveedit.py``.
 * `scale`: 1 where the released code has 1 / (5 sqrt(r)). LayerNorms before attention are trainable as in that code.
 * The released training code applies the edited layer twice; that bug is not reproduced.
+
+Answering as the released code does takes a converted checkpoint (`released`) and ``margin=0``: ``docs/parity.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -32,6 +34,7 @@ from ....errors import BenchError, EditError
 from ...backbone import Answer, Backbone, Batch, Query
 from ...editor import Editor, EditRequest
 from ...edits import EditStream
+from ...options import LATER
 from .modules import InputFeatures, LiveEditModules
 from .repository import Repository
 from .routing import Route, apply_route, fusion_weights, mean_weights, sentinel_similarity, similarity
@@ -48,6 +51,7 @@ class LiveEditOptions:
     width, heads, rank, slots, scale: see `Architecture`.
     batch: edits per step whose experts learn; routing_batch: edits per step whose features learn.
     rate: peak of a one-cycle Adam. seconds: compute cap of training, 0 for none.
+    locality_kl: ``before`` is KL(before || after), the paper's; ``after`` the other direction, the released code's.
     """
 
     weights: str = "shipped"
@@ -74,6 +78,7 @@ class LiveEditOptions:
     routing_batch: int = 64
     rate: float = 2e-3
     seconds: float = 1300.0
+    locality_kl: Literal["before", "after"] = field(default="before", metadata=LATER)
 
 
 class LiveEdit(Editor):

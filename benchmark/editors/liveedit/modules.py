@@ -130,6 +130,9 @@ class InputFeatures:
     psi: Tensor
     sentinel: Tensor
 
+    def __getitem__(self, chosen: slice) -> InputFeatures:
+        return InputFeatures(self.phi[chosen], self.psi[chosen], self.sentinel[chosen])
+
 
 class LiveEditModules(nn.Module):
     """Everything of LiveEdit that is trained."""

@@ -6,7 +6,6 @@ import json
 import math
 import time
 from contextlib import nullcontext, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -18,11 +17,12 @@ from torch import Tensor
 from ....errors import BenchError
 from ...backbone import Backbone
 from ...edits import EditStream, Kind
-from . import losses
+from ...options import plain
 from .checkpoint import Checkpoint
 from .modules import Architecture, Experts, InputFeatures, LiveEditModules
-from .routing import fusion_weights, residual, sentinel_similarity, similarity
-from .rows import IN_SCOPE, OUT_OF_SCOPE, Album, Rows, Upper, make_album
+from .routing import sentinel_similarity, similarity
+from .rows import IN_SCOPE, OUT_OF_SCOPE, Album, Upper, make_album
+from .terms import Asked, Pairs, answer_terms, routing_terms
 from .validation import validate
 from .weights import TrainedModules
 
@@ -54,54 +54,21 @@ class Step:
 
         in_features = [modules.inputs(rows.h, rows.image, rows.prompt) for rows in inside]
         out_features = [modules.inputs(rows.h, rows.image, rows.prompt) for rows in outside]
-        terms = self._routing_terms(phi, psi, in_features, out_features)
+        terms = routing_terms(
+            [Pairs(features, phi, psi) for features in in_features],
+            [Pairs(features, phi, psi) for features in out_features],
+            options,
+        )
 
         first = request[:small]
         answer = first.answer & (first.ids != self._eos)
         experts = modules.experts(first.h, first.image, first.prompt, answer, self._embed(first.ids))
-        kept_in = [self._kept(features, experts, small, step, dice, forced=True) for features in in_features]
-        kept_out = self._kept(out_features[0], experts, small, step, dice, forced=False)
-        weights = [
-            fusion_weights(similarity(features.psi[:small], experts.psi), kept)
-            for features, kept in zip([*in_features, out_features[0]], [*kept_in, kept_out], strict=True)
-        ]
-        return terms | self._content_terms([rows[:small] for rows in [*inside, outside[0]]], experts, weights, small)
-
-    def _routing_terms(
-        self,
-        phi: Tensor,
-        psi: Tensor,
-        inside: list[InputFeatures],
-        outside: list[InputFeatures],
-    ) -> dict[str, Tensor]:
-        options, terms = self._options, dict[str, Tensor]()
-        count = len(phi)
-        own = torch.arange(count, device=phi.device)
-        same = [similarity(features.psi, psi) for features in inside]
-        if options.soft_relative_loss:
-            terms["soft_relative"] = torch.stack([losses.soft_relative_loss(scores, own) for scores in same]).mean()
-        if options.soft_absolute_loss:
-            others = [scores[own, (own - 1) % count] for scores in same]
-            if options.hard_negatives:
-                # Twins too: prompt rows of a causal decoder have seen the picture, so psi can tell them apart.
-                others += [similarity(features.psi, psi)[own, own] for features in outside]
-            terms["soft_absolute"] = losses.soft_absolute_loss(
-                torch.cat([scores[own, own] for scores in same]), torch.cat(others)
-            )
-        terms["hard_in_scope"] = torch.stack(
-            [
-                losses.hard_in_scope_loss(similarity(features.phi, phi), sentinel_similarity(features), own)
-                for features in inside
-            ]
-        ).mean()
-        if options.sentinel_loss:
-            terms["hard_locality"] = torch.stack(
-                [
-                    losses.hard_locality_loss(similarity(features.phi, phi), sentinel_similarity(features))
-                    for features in outside
-                ]
-            ).mean()
-        return terms
+        blocks = list[Asked]()
+        for rows, features in zip([*inside, outside[0]], [*in_features, out_features[0]], strict=True):
+            kept = self._kept(features, experts, small, step, dice, forced=len(blocks) < len(IN_SCOPE))
+            blocks.append(Asked(rows[:small], features[:small], kept))
+        questions = dict(zip(IN_SCOPE, blocks, strict=False))
+        return terms | answer_terms(modules, self._upper, experts, questions, blocks[-1], options, eos=self._eos)
 
     @torch.no_grad()
     def _kept(
@@ -118,24 +85,6 @@ class Step:
                 prefix = torch.randint(0, count + 1, (count, 1), generator=dice).to(device)
                 kept = torch.arange(count, device=device)[None, :] < prefix
         return kept | torch.eye(count, dtype=torch.bool, device=device) if forced else kept
-
-    def _content_terms(
-        self, samples: list[Rows], experts: Experts, weights: list[Tensor], small: int
-    ) -> dict[str, Tensor]:
-        rows = Rows.stacked(samples)
-        edited = residual(rows.h, self._modules.expert_norm(rows.h), experts, torch.cat(weights))
-        logits, wanted, owner = self._upper.answers(edited, rows)
-        terms = dict[str, Tensor]()
-        scored = torch.ones_like(wanted, dtype=torch.bool) if self._options.learn_end else wanted != self._eos
-        for index, kind in enumerate(IN_SCOPE):
-            mine = (owner // small == index) & scored
-            terms[kind] = losses.edit_loss(logits[mine], wanted[mine], owner[mine] - index * small, small)
-        if self._options.locality_loss:
-            before = samples[-1]
-            with torch.no_grad():
-                old, _, old_owner = self._upper.answers(before.h, before)
-            terms["locality"] = losses.locality_loss(logits[owner // small == len(IN_SCOPE)], old, old_owner, small)
-        return terms
 
 
 def _rate(step: int, options: LiveEditOptions, share: float) -> float:
@@ -189,7 +138,7 @@ def train(
     )
     modules = LiveEditModules(shape).to(album.rows.h.device, album.rows.h.dtype)
     optimizer = torch.optim.Adam(modules.parameters(), lr=options.rate, betas=(0.9, 0.98))
-    begun = {"seed": seed, "stream": stream.sha256, "backbone": backbone.weights_sha256} | asdict(options)
+    begun = {"seed": seed, "stream": stream.sha256, "backbone": backbone.weights_sha256} | plain(options)
     checkpoint = Checkpoint(None if out is None else out / "checkpoint.safetensors", modules, optimizer, begun)
     done, spent = checkpoint.load()
     began -= spent
@@ -258,7 +207,7 @@ def train(
         backbone_sha256=backbone.weights_sha256,
         trained_on=trained_on,
         train_seconds=time.monotonic() - began,
-        options=asdict(options),
+        options=plain(options),
     )
     if out is not None:
         path = out / "modules.safetensors"
