@@ -273,6 +273,9 @@ def _print_numbers(part: dict[str, Any]) -> None:
         for kind, scores in point["metrics"].items():
             if "free_running" in scores:
                 print(_line(f"  {kind}", scores["free_running"]))
+    if told := part.get("superseded"):
+        shares = f"newest target {told['newest']:.3f}, stale {told['stale']:.3f}"
+        print(f"superseded  {told['edits']} edits, in no mean; of their {told['probes']} questions: {shares}")
 
 
 def _line(name: str, found: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ StreamLoader = Callable[[StreamInfo], EditStream]
 
 MANY: Final = 12
 _LARGEST: Final = 192
+_OUTSIDE: Final = ("expired", "superseded")
 _COLUMNS: Final = (
     "step", "when", "position", "edit", "probe", "kind", "status",
     "expected", "expected_ids", "ids", "answer", "free_running",
@@ -97,7 +98,7 @@ def make_gallery(table: Path, stream: StreamInfo, *, loader: StreamLoader) -> Ga
 
 
 def read_rows(table: Path) -> list[Row]:
-    """The answers of the last checkpoint, those of expired probes left out.
+    """The answers of the last checkpoint, those of expired and superseded probes left out.
 
     Raises `NoGallery` when `table` cannot be read.
     """
@@ -107,7 +108,7 @@ def read_rows(table: Path) -> list[Row]:
         raise NoGallery("The answers table is missing or cannot be read.") from error
     asked = [record for record in asked if record["when"] == "checkpoint"]
     last = max((record["step"] for record in asked), default=0)
-    records = [record for record in asked if record["step"] == last and record["status"] != "expired"]
+    records = [record for record in asked if record["step"] == last and record["status"] not in _OUTSIDE]
     texts = {tuple(record["ids"]): str(record["answer"]) for record in records}
     return [
         Row(

@@ -103,6 +103,7 @@ class CurvePoint(_Part):
     step: Positive
     metrics: dict[Kind, Scores]
     expired: Count | None = None
+    superseded: Positive | None = None
 
 
 class Split(_Part):
@@ -133,6 +134,18 @@ class Forgetting(_Part):
         if self.age[0] > self.age[1]:
             raise ValueError(f"age runs from {self.age[0]} to {self.age[1]}")
         return self
+
+
+class Superseded(_Part):
+    """Edits whose fact was edited again by the last step. They stand in no mean; their `probes` are still asked.
+
+    newest, stale: shares of the probes answered, free-running, with the newest target and with the edit's own old one.
+    """
+
+    edits: Positive
+    probes: Positive
+    newest: Share
+    stale: Share
 
 
 class ProtocolInfo(_Part):
@@ -253,6 +266,7 @@ class Result(_Part):
     by_task: dict[str, dict[Kind, Scores]] | None = None
     floors: dict[str, Floor] | None = None
     expired: Count | None = None
+    superseded: Superseded | None = None
     cost: Cost
     failures: Failures
     causality: Causality | None = None

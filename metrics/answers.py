@@ -33,9 +33,9 @@ COLUMNS: dict[str, str] = {
     "task": "category",
     "seen_target": "boolean",
     "seen_prompt": "boolean",
-    "status": "category",  # asked | expired | failed
+    "status": "category",  # asked | expired | failed | superseded
     "expected": "category",
-    "leak": "category",  # target of its edit on locality and portability rows, else null
+    "leak": "category",  # target of its edit on locality, portability and superseded rows, else null
     "expected_ids": "object",  # list<int32>
     "teacher_ids": "object",
     "teacher_margin": "float32",
@@ -122,6 +122,7 @@ def score_rows(table: pd.DataFrame, normalisation: Normalisation) -> pd.DataFram
     other          share of teacher_ids = expected_ids     normalise(answer) = normalise(expected)
     failed, other  0                                       0
     expired        null                                    null
+    superseded     null                                    null
     =============  ======================================  ==============================================
 
     For locality `expected_ids` is f_0's own greedy answer. Raises `BenchError` as `row_scores` does.
@@ -139,20 +140,25 @@ def row_scores(table: pd.DataFrame, normalisation: Normalisation) -> tuple[Float
     require(table, ("kind", "status", "expected", "answer", "expected_ids", "teacher_ids", "ids"))
     status = column(table, "status")
     locality = is_locality(table)
-    expired, failed = status == "expired", (status == "failed") & ~locality
-    settled = expired | failed
+    uncounted, failed = is_uncounted(table), (status == "failed") & ~locality
+    settled = uncounted | failed
     expected_ids = _lists(table, "expected_ids", settled)
     teacher = token_accuracy(_lists(table, "teacher_ids", settled), expected_ids)
     matched = exact_match(column(table, "answer"), column(table, "expected"), normalisation)
     free = np.where(locality, same_ids(_lists(table, "ids", settled), expected_ids), matched).astype(np.float64)
     for scores in (teacher, free):
-        scores[failed], scores[expired] = 0.0, np.nan
+        scores[failed], scores[uncounted] = 0.0, np.nan
     return teacher, free
 
 
 def is_locality(table: pd.DataFrame) -> BoolArray:
     """Per row whether its kind is one of the locality kinds."""
     return np.isin(column(table, "kind").astype(str), LOCALITY_KINDS)
+
+
+def is_uncounted(table: pd.DataFrame) -> BoolArray:
+    """Per row whether it stands outside every mean: expired, or asked about an edit that is superseded."""
+    return np.isin(column(table, "status").astype(str), ("expired", "superseded"))
 
 
 def edit_means(values: FloatArray, edits: IntArray) -> tuple[IntArray, FloatArray]:

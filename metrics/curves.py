@@ -20,6 +20,7 @@ from .answers import FloatArray
 from .estimates import SCORERS, Estimate, Metrics
 from .intervals import Bootstrapped, Resampler, combine, harmonic_mean, mean
 from .sheet import SCORES, Sheet
+from .superseded import Superseded, superseded
 
 PAPER_COLUMNS: tuple[Kind, ...] = (
     "reliability",
@@ -38,7 +39,8 @@ class CurvePoint:
     """What was found at one checkpoint.
 
     metrics: kind -> scorer -> estimate. generality, locality, score: scorer -> estimate. truth, leak: kind -> estimate
-    (free-running). expired: kind -> number of probes left out because their fact was edited meanwhile.
+    (free-running). expired: kind -> number of probes left out because their fact was edited meanwhile. superseded: the
+    edits that a later one overrode, None when there is none.
     """
 
     step: int
@@ -49,6 +51,7 @@ class CurvePoint:
     truth: Mapping[str, Estimate]
     leak: Mapping[str, Estimate]
     expired: Mapping[str, int]
+    superseded: Superseded | None
 
 
 def curve(
@@ -83,6 +86,7 @@ def point(sheet: Sheet, step: int, means: Means) -> CurvePoint:
         truth={kind: found[kind]["truth"] for kind in KINDS if "truth" in found.get(kind, {})},
         leak={kind: found[kind]["leak"] for kind in KINDS if "leak" in found.get(kind, {})},
         expired={kind: count for kind, count in expired.items() if count},
+        superseded=superseded(sheet, step),
     )
 
 

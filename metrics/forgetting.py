@@ -44,8 +44,8 @@ def forgetting(sheet: Sheet, sampler: Resampler, *, scorer: Scorer = HEADLINE) -
     """Reliability right after the edit minus reliability at the last checkpoint T, by age = T - position.
 
     ``F(bin) = mean_{e in bin} (r_e(position_e + 1) - r_e(T))`` over the edits asked both times; the newest edit has
-    age 1. Right is what the ledger says at each time (a superseded edit is asked for the newest target). A failed edit
-    was right neither time: it counts with 0. Ranges without an edit are left out.
+    age 1. Right is what the ledger says at each time. A superseded edit is left out: its fact was changed on purpose. A
+    failed edit was right neither time: it counts with 0. Ranges without an edit are left out.
     """
     steps = sheet.steps
     if not steps:

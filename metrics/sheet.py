@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 
 from ..benchmark.edits import KINDS, Kind, Normalisation
 from ..errors import BenchError
-from .answers import BoolArray, FloatArray, IntArray, column, exact_match, is_locality, require, row_scores
+from .answers import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    column,
+    exact_match,
+    is_locality,
+    is_uncounted,
+    require,
+    row_scores,
+)
 from .estimates import SCORERS
 from .intervals import Bootstrapped, Resampler, Rows
 from .locality import leak, truth
@@ -31,9 +41,10 @@ class Sheet:
     """One array per column, all with one entry per asked probe.
 
     kind: index in `KINDS`. thing: code of the cluster, `things` of them. seen_target, seen_prompt: 1, 0 or NaN (not
-    known). scores: `SCORES`; NaN where a row has no such score. Expired rows have none; truth is for locality rows;
-    leak for locality and portability rows whose edit is applied and whose right answer is not the edit's target anyway
-    (else every right answer would count as a leak).
+    known). scores: `SCORES`; NaN where a row has no such score. Expired and superseded rows have none; truth is for
+    locality rows; leak for locality and portability rows whose edit is applied and whose right answer is not the edit's
+    target anyway (else every right answer would count as a leak). newest, stale: on superseded rows, whether the answer
+    is the newest target, or else the edit's own old one.
     """
 
     step: IntArray
@@ -46,6 +57,9 @@ class Sheet:
     seen_target: FloatArray
     seen_prompt: FloatArray
     expired: BoolArray
+    superseded: BoolArray
+    newest: BoolArray
+    stale: BoolArray
     scores: Mapping[str, FloatArray]
 
     @classmethod
@@ -67,6 +81,12 @@ class Sheet:
         if (keys[:, 1:] == keys[:, :-1]).all(axis=0).any():
             raise BenchError("the answers table holds a probe twice at one step; the run folder is damaged: run again")
         things, thing = np.unique(column(table, "thing").astype(str), return_inverse=True)
+        superseded = column(table, "status") == "superseded"
+        newest, stale = superseded.copy(), superseded.copy()
+        if superseded.any():
+            answer, expected, own = (column(table, name) for name in ("answer", "expected", "leak"))
+            newest &= exact_match(answer, expected, normalisation)
+            stale &= exact_match(answer, own, normalisation) & ~newest
         scores = {
             "teacher_forced": teacher,
             "free_running": free,
@@ -84,6 +104,9 @@ class Sheet:
             seen_target=_seen(table, "seen_target")[order],
             seen_prompt=_seen(table, "seen_prompt")[order],
             expired=(column(table, "status") == "expired")[order],
+            superseded=superseded[order],
+            newest=newest[order],
+            stale=stale[order],
             scores={name: values[order] for name, values in scores.items()},
         )
 
@@ -126,7 +149,7 @@ class Sheet:
 
 
 def _truth(table: pd.DataFrame, how: Normalisation) -> FloatArray:
-    asked = is_locality(table) & (column(table, "status") != "expired")
+    asked = is_locality(table) & ~is_uncounted(table)
     return np.where(asked, truth(column(table, "answer"), column(table, "expected"), how), np.nan)
 
 
@@ -134,7 +157,7 @@ def _leak(table: pd.DataFrame, how: Normalisation, *, applied: BoolArray) -> Flo
     target = column(table, "leak")
     telling = ~exact_match(target, column(table, "expected"), how)
     given = np.fromiter((isinstance(text, str) for text in target), dtype=np.bool_, count=len(target))
-    asked = column(table, "status") != "expired"
+    asked = ~is_uncounted(table)
     return np.where(given & telling & asked & applied, leak(column(table, "answer"), target, how), np.nan)
 
 

@@ -25,6 +25,7 @@ from .estimates import HEADLINE, SCORERS, Estimate, Metrics, plain
 from .forgetting import ForgettingBin, forgetting
 from .intervals import Bootstrapped, Resampler
 from .sheet import Sheet
+from .superseded import Superseded
 
 _SPLIT_KINDS: tuple[Kind, ...] = ("reliability", *GENERALITY_KINDS)
 
@@ -49,6 +50,7 @@ class Summary:
     last step, teacher-forced. immediate: reliability right after each edit, scorer -> estimate. seen, unseen: last
     step, ``target`` or ``prompt`` -> `reliability`, `text_generality`, `image_generality`, `generality` -> scorer ->
     estimate. by_task: last step, task -> kind -> scorer -> estimate. expired: kind -> probes left out at the last step.
+    superseded: the edits that were overridden by then, None when there is none.
     """
 
     curve: tuple[CurvePoint, ...]
@@ -62,6 +64,7 @@ class Summary:
     unseen: Mapping[str, Metrics]
     by_task: Mapping[str, Metrics]
     expired: Mapping[str, int]
+    superseded: Superseded | None
 
     @property
     def last(self) -> CurvePoint | None:
@@ -99,6 +102,7 @@ def summarise(table: pd.DataFrame, *, normalisation: Normalisation, resamples: i
         unseen=_splits(sheet, last_rows, sampler, seen=False),
         by_task=_by_task(sheet, last_rows, sampler),
         expired=points[-1].expired if points else {},
+        superseded=points[-1].superseded if points else None,
     )
 
 

@@ -18,11 +18,15 @@ When = Literal["after_edit", "checkpoint"]
 
 @dataclass(frozen=True)
 class Question:
-    """A probe at a step: the right answer (None: expired), and what is asked."""
+    """A probe at a step: the right answer (None: expired), and what is asked.
+
+    superseded: its edit was overridden by a later one, so the newest target is right and its own old target stale.
+    """
 
     place: Place
     expected: str | None
     ask: Ask | None
+    superseded: bool = False
 
 
 class Questions:
@@ -51,7 +55,8 @@ class Questions:
             path = self._f0[place].ids
             return Question(place, expected, Ask(query, path, len(path), label))
         ids = self._target_ids(expected)
-        return Question(place, expected, Ask(query, (*ids, self._backbone.eos_id), len(ids), label))
+        superseded = self._ledger.superseded(place.position, probe, step)
+        return Question(place, expected, Ask(query, (*ids, self._backbone.eos_id), len(ids), label), superseded)
 
     def longest(self) -> int:
         """Tokens that the longest answer of the stream needs, its end included."""
@@ -89,6 +94,12 @@ class Questions:
         probe = edit.probes[index]
         locality = probe.kind in LOCALITY_KINDS
         ask = question.ask
+        if reply is None:
+            status = "expired"
+        elif question.superseded:  # also when the edit had failed: it leaves the denominator
+            status = "superseded"
+        else:
+            status = "failed" if failed and not locality else "asked"
         return {
             "step": step,
             "when": when,
@@ -100,9 +111,9 @@ class Questions:
             "task": edit.facts.task,
             "seen_target": edit.facts.seen_target,
             "seen_prompt": probe.seen,
-            "status": "expired" if reply is None else "failed" if failed and not locality else "asked",
+            "status": status,
             "expected": question.expected,
-            "leak": edit.target if locality or probe.kind == "portability" else None,
+            "leak": edit.target if locality or probe.kind == "portability" or question.superseded else None,
             "expected_ids": [] if ask is None else list(ask.path[: ask.scored]),
             "teacher_ids": [] if reply is None else list(reply.teacher_ids),
             "teacher_margin": None if reply is None else reply.teacher_margin,

@@ -25,11 +25,13 @@ FLOOR_SAMPLE = 100
 
 
 def floor_sample(edits: Sequence[Edit], ledger: Ledger, *, seed: int, size: int = FLOOR_SAMPLE) -> list[Place]:
-    """Up to `size` probes of every kind but locality, drawn by `seed`, that have not expired at the end."""
+    """Up to `size` probes of every kind but locality, drawn by `seed`, that still count at the end."""
     places: dict[str, list[Place]] = {}
     for position, edit in enumerate(edits):
         for index, probe in enumerate(edit.probes):
-            if probe.kind not in LOCALITY_KINDS and ledger.expected(position, probe, len(edits)) is not None:
+            if probe.kind in LOCALITY_KINDS or ledger.superseded(position, probe, len(edits)):
+                continue
+            if ledger.expected(position, probe, len(edits)) is not None:
                 places.setdefault(probe.kind, []).append(Place(position, index))
     return [found[index] for kind, found in places.items() for index in draw(len(found), size, f"floor {seed} {kind}")]
 
@@ -44,7 +46,8 @@ def floors(
 ) -> dict[str, Any]:
     """The floors at the last step, free-running. `answers` are f_0's, to the locality panel and to `floor_sample`."""
     last = cast(Any, table).query(
-        "step == @steps and when == 'checkpoint' and status != 'expired'", local_dict={"steps": len(edits)}
+        "step == @steps and when == 'checkpoint' and status not in ['expired', 'superseded']",
+        local_dict={"steps": len(edits)},
     )
     guess = Majority(backbone)
     for edit in edits:

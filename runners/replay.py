@@ -64,7 +64,7 @@ class Replay:
         self.editor, self.backbone, self.edits, self.plan = editor, backbone, edits, plan
         self.folder, self.journal, self._bar = folder, journal, bar
         self._check_journal()
-        ledger = Ledger(edits)
+        ledger = Ledger(edits, normalisation=plan.normalisation)
         self._panel = panel(edits, ledger, seed=plan.seed, size=plan.panel_size)
         self._before = [*self._panel, *floor_sample(edits, ledger, seed=plan.seed)]
         self._limit = max(backbone.max_new_tokens, Questions(edits, ledger, backbone).longest())

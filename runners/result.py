@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,12 +16,15 @@ from ..errors import BenchError
 from ..metrics.cost import durations
 from ..metrics.curves import CurvePoint
 from ..metrics.estimates import SCORERS, Estimate, Metrics, plain
+from ..metrics.paper import SCORER as PAPER_SCORER
+from ..metrics.paper import PaperPoint, paper_points
 from ..metrics.summary import Summary, summarise
 from .causality import Causality
 from .digest import digest
 from .table import read_table
 
 RESAMPLES = 1000
+Protocol = Literal["lifelong", "paper"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class RunFacts:
     """What a result says beside the answers.
 
     stream, editor, backbone: their parts of `result.json` as plain values. edit_seconds: of every edit, in order.
-    failures: kind of each failed edit.
+    failures: kind of each failed edit. blocks: of the paper protocol, what was asked at each block size.
     """
 
     checkpoints: Sequence[int]
@@ -44,14 +47,16 @@ class RunFacts:
     peak_memory_bytes: int | None
     wall_seconds: float
     causality: Causality
-    floors: Mapping[str, Any]
+    floors: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    protocol: Protocol = "lifelong"
+    blocks: Sequence[Mapping[str, Any]] = ()
 
 
 def make_result(table: pd.DataFrame, facts: RunFacts) -> dict[str, Any]:
     """The whole of `result.json` as plain values, its digest included."""
     normalisation = cast("Normalisation", facts.stream["normalisation"])
-    summary = summarise(table, normalisation=normalisation, resamples=RESAMPLES)
     status: Literal["complete", "void"] = "void" if facts.causality.mismatches else "complete"
+    scorers = (PAPER_SCORER,) if facts.protocol == "paper" else SCORERS
     seconds = durations(facts.edit_seconds)
     cost = {
         "edit_seconds": None if seconds is None else {"median": seconds.median, "p95": seconds.p95},
@@ -63,12 +68,13 @@ def make_result(table: pd.DataFrame, facts: RunFacts) -> dict[str, Any]:
     result: dict[str, Any] = {
         "schema_version": "1",
         "status": status,
-        "protocol": {"id": "lifelong", "checkpoints": list(facts.checkpoints), "scorers": list(SCORERS)},
+        "protocol": {"id": facts.protocol, "checkpoints": list(facts.checkpoints), "scorers": list(scorers)},
         "stream": dict(facts.stream),
         "editor": dict(facts.editor),
         "backbone": dict(facts.backbone),
-        **answers_part(summary, void=status == "void"),
+        **_answers(table, facts.protocol, normalisation, void=status == "void"),
         **({"floors": dict(facts.floors)} if facts.floors else {}),
+        **({"blocks": [dict(block) for block in facts.blocks]} if facts.blocks else {}),
         "cost": {name: value for name, value in cost.items() if value is not None},
         "failures": {"edits": len(facts.failures), "kinds": dict(sorted(Counter(facts.failures).items()))},
         "causality": plain(facts.causality),
@@ -77,6 +83,25 @@ def make_result(table: pd.DataFrame, facts: RunFacts) -> dict[str, Any]:
     # Through JSON and back: the digest covers what a reader of the file gets.
     result = json.loads(to_json(result))
     return {**result, "digest": digest(result)}
+
+
+def _answers(table: pd.DataFrame, protocol: str, normalisation: Normalisation, *, void: bool) -> dict[str, Any]:
+    """The keys of a result that follow from the answers table alone, under the protocol of the table."""
+    if protocol == "paper":
+        return paper_part(paper_points(table, normalisation=normalisation, resamples=RESAMPLES), void=void)
+    return answers_part(summarise(table, normalisation=normalisation, resamples=RESAMPLES), void=void)
+
+
+def paper_part(points: Sequence[PaperPoint], *, void: bool = False) -> dict[str, Any]:
+    """The curve over block sizes. A void run has no average."""
+    curve: list[dict[str, Any]] = []
+    for point in points:
+        metrics = {kind: {PAPER_SCORER: plain(found)} for kind, found in point.columns.items()}
+        average = {} if void or point.average is None else {"average": plain(point.average)}
+        curve.append(
+            {"step": point.size, "metrics": metrics, **average, **{"records": point.records, "failed": point.failed}}
+        )
+    return {"curve": curve, "forgetting": []}
 
 
 def answers_part(summary: Summary, *, void: bool = False) -> dict[str, Any]:
@@ -100,6 +125,7 @@ def answers_part(summary: Summary, *, void: bool = False) -> dict[str, Any]:
         "area": area or None,
         "seen": _split(summary.seen),
         "unseen": _split(summary.unseen),
+        "superseded": None if summary.superseded is None else plain(summary.superseded),
         "by_task": plain({task: _kinds(metrics) for task, metrics in summary.by_task.items()}) or None,
     }
     return {
@@ -129,9 +155,9 @@ def rescore(folder: Path) -> tuple[dict[str, Any], bool | None]:
         said: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
     except ValueError as error:
         raise BenchError(f"{file} is damaged ({error}); --fresh starts the run over") from error
-    summary = summarise(table, normalisation=info.normalisation, resamples=RESAMPLES)
     void = said is not None and said.get("status") == "void"
-    part: dict[str, Any] = json.loads(json.dumps(answers_part(summary, void=void), allow_nan=False))
+    answers = _answers(table, info.protocol, info.normalisation, void=void)
+    part: dict[str, Any] = json.loads(json.dumps(answers, allow_nan=False))
     return part, None if said is None else all(said.get(name) == value for name, value in part.items())
 
 
@@ -143,7 +169,8 @@ def _point(found: CurvePoint) -> dict[str, Any]:
         }
         for kind, scores in found.metrics.items()
     }
-    return {"step": found.step, "metrics": metrics, "expired": sum(found.expired.values())}
+    told = {} if found.superseded is None else {"superseded": found.superseded.probes}
+    return {"step": found.step, "metrics": metrics, "expired": sum(found.expired.values()), **told}
 
 
 def _split(by: Mapping[str, Metrics]) -> dict[str, Any] | None:

@@ -152,6 +152,16 @@ def test_charts_travel_as_data(html: str):
 
 
 @pytest.mark.usefixtures("_undrawn")
+def test_superseded_edits_are_told_of():
+    found = render(make_result(superseded={"edits": 1200, "probes": 3600, "newest": 0.25, "stale": 0.5}))
+    text = " ".join(found.text.split())
+    assert "the fact of 1,200 asked edits was edited again later" in text
+    assert "Their 3,600 questions are still asked, for the newest target, and stand in no mean" in text
+    assert "0.250 got the newest target, 0.500 the stale one" in text
+    assert "Superseded" not in render(make_result()).text
+
+
+@pytest.mark.usefixtures("_undrawn")
 def test_hostile_names_are_text(tmp_path: Path):
     result = make_result()
     result["editor"] |= {"name": HOSTILE, "version": HOSTILE, "options": {HOSTILE: HOSTILE}}

@@ -100,6 +100,9 @@ def test_optional_values_are_left_out():
         ("editor.name", ""),
         ("cost.state_bytes", -1),
         ("failures.kinds", {"nan": 0}),
+        ("superseded", {"edits": 0, "probes": 3, "newest": 0.5, "stale": 0.5}),
+        ("superseded", {"edits": 1, "probes": 3, "newest": 0.5}),
+        ("curve.0.superseded", 0),
         ("floors.none.metrics.reliability", 2),
     ],
 )

@@ -62,8 +62,8 @@ def random_rows(
     panel: int = 8,
     probes: Mapping[str, int] | None = None,
 ) -> list[Row]:
-    """A small run: failures, expiry, several probes per edit and kind, shared things, unknown seen flags."""
-    rng = random.Random(seed)
+    """A small run: failures, expiry, superseded edits, several probes per kind, shared things, unknown seen flags."""
+    rng, later = random.Random(seed), random.Random(seed + 1)
     per_edit = probes or {"reliability": 1, "text_generality": 2, "image_generality": 3, "portability": 1}
     failed = {position for position in range(edits) if rng.random() < 0.1}
     rows: list[Row] = []
@@ -76,6 +76,8 @@ def random_rows(
         status = "asked"
         if when == "checkpoint" and rng.random() < 0.1:
             status = "expired"
+        elif when == "checkpoint" and not local and kind != "portability" and later.random() < 0.15:
+            status = "superseded"
         elif position in failed and not local:
             status = "failed"
         gone = status == "expired"
@@ -93,7 +95,11 @@ def random_rows(
                 seen_prompt=[True, False, None][probe % 3],
                 status=status,
                 expected="right",
-                leak=rng.choice(["leaked", "right"]) if local or kind == "portability" else None,
+                leak=rng.choice(["leaked", "right"])
+                if local or kind == "portability"
+                else later.choice(["leaked", "right"])
+                if status == "superseded"
+                else None,
                 expected_ids=[] if gone else expected_ids,
                 teacher_ids=[] if gone else near,
                 ids=[] if gone else (expected_ids if good else [8]),

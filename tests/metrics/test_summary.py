@@ -22,12 +22,14 @@ from liveedit_bench.metrics import summary as module
 from liveedit_bench.metrics.answers import row_scores
 from liveedit_bench.metrics.curves import curve
 from liveedit_bench.metrics.forgetting import age_bins
+from liveedit_bench.metrics.superseded import Superseded
 
 summarise: Any = module.summarise  # untyped: what may be None is what is asserted on
 headline: Any = module.headline
 two_level: Any = intervals.two_level
 SCORERS = ("teacher_forced", "free_running")
 SEEDS = st.integers(0, 10**6)
+UNCOUNTED = ("expired", "superseded")
 
 
 def loop_mean(records, score) -> Any:
@@ -43,13 +45,13 @@ def loop_mean(records, score) -> Any:
 
 
 def truth(record):
-    if record["kind"] not in LOCALITY_KINDS or record["status"] == "expired":
+    if record["kind"] not in LOCALITY_KINDS or record["status"] in UNCOUNTED:
         return None
     return float(record["answer"] is not None and record["answer"].strip() == record["expected"].strip())
 
 
 def leak(record):
-    if not isinstance(record["leak"], str) or record["status"] == "expired":
+    if not isinstance(record["leak"], str) or record["status"] in UNCOUNTED:
         return None
     if record["leak"].strip() == record["expected"].strip() or record["position"] >= record["step"]:
         return None
@@ -97,6 +99,17 @@ def loop_composites(records, scorer):
     return generality, locality, score
 
 
+def check_superseded(found, records):
+    if not records:
+        assert found is None
+        return
+    answers = [(r["answer"].strip(), r["expected"].strip(), r["leak"].strip()) for r in records]
+    assert found.probes == len(records)
+    assert found.edits == len({r["position"] for r in records})
+    assert found.newest == pytest.approx(statistics.fmean(said == newest for said, newest, _ in answers))
+    assert found.stale == pytest.approx(statistics.fmean(said == old != newest for said, newest, old in answers))
+
+
 @given(seed=SEEDS)
 def test_every_number_equals_plain_loops(table, rows, seed):
     given_table = table(rows(seed))
@@ -117,9 +130,11 @@ def test_every_number_equals_plain_loops(table, rows, seed):
             assert same(point.truth.get(kind), loop_mean(of_kind, truth))
             assert same(point.leak.get(kind), loop_mean(of_kind, leak))
             assert point.expired.get(kind, 0) == sum(r["status"] == "expired" for r in of_kind)
+        check_superseded(point.superseded, [r for r in here if r["status"] == "superseded"])
     last = [r for r in records if r["when"] == "checkpoint" and r["step"] == steps[-1]]
     assert same(summary.score, loop_composites(last, "free_running")[2])
     assert summary.expired == summary.curve[-1].expired
+    assert summary.superseded == summary.curve[-1].superseded
     paper = [
         loop_mean([r for r in last if r["kind"] == kind], lambda r: r["teacher_forced"])
         for kind in ("reliability", "text_generality", "image_generality", "text_locality", "image_locality")
@@ -162,7 +177,7 @@ def test_forgetting_equals_plain_loops(table, rows, seed, right):
     found = summarise(given_table, normalisation="exact", resamples=50).forgetting
     then, now = {}, {}
     for record in scored(given_table):
-        if record["kind"] == "reliability" and record["status"] != "expired":
+        if record["kind"] == "reliability" and record["status"] not in UNCOUNTED:
             if record["when"] == "after_edit":
                 then[record["position"]] = record["free_running"]
             elif record["step"] == 24:
@@ -228,7 +243,7 @@ def test_json_holds_no_nan_whatever_is_missing(table, rows, seed, keep):
 
 def test_no_rows_give_no_numbers(table):
     assert summarise(table([]), normalisation="exact") == module.Summary(
-        (), (), {}, None, None, {}, None, {}, {}, {}, {}
+        (), (), {}, None, None, {}, None, {}, {}, {}, {}, None
     )
     assert headline(table([]), normalisation="exact") is None
     assert summarise(table([]), normalisation="exact").last is None
@@ -237,7 +252,7 @@ def test_no_rows_give_no_numbers(table):
 def test_a_perfect_predictor_gets_one_everywhere(table, rows):
     perfect = []
     for row in rows(5):
-        if row["status"] == "expired":
+        if row["status"] in UNCOUNTED:
             continue
         perfect.append({**row, "status": "asked", "teacher_ids": row["expected_ids"], "ids": row["expected_ids"]})
         perfect[-1]["answer"] = "right"
@@ -250,6 +265,35 @@ def test_a_perfect_predictor_gets_one_everywhere(table, rows):
         assert all(estimate.value == 0 for estimate in point.leak.values())
     assert summary.score.value == summary.paper_average.value == 1
     assert all(b.value == 0 for b in summary.forgetting)
+
+
+def test_superseded_edits_leave_every_mean_and_are_told_of_apart(table, row):
+    """Four edits, three overridden: one answers the newest target, one its own old one, one neither."""
+    rows = [
+        row(position=position, edit=f"e{position}", step=4, thing=f"thing{position}", status=status, leak=old, **said)
+        for position, (status, old, said) in enumerate(
+            [
+                ("superseded", "old", {"answer": "right"}),
+                ("superseded", "old", {"answer": " old ", "ids": [5, 0], "teacher_ids": [5, 5]}),
+                ("superseded", "old", {"answer": "neither", "ids": [6, 0], "teacher_ids": [5, 5]}),
+                ("asked", None, {"answer": "wrong", "ids": [6, 0], "teacher_ids": [1, 5]}),
+            ]
+        )
+    ]
+    after = [row(position=position, step=position + 1, when="after_edit", edit=f"e{position}") for position in range(4)]
+    summary = summarise(table(rows + after), normalisation="exact")
+    (point,) = summary.curve
+    assert (point.metrics["reliability"]["free_running"].value, point.metrics["reliability"]["free_running"].n) == (
+        0,
+        1,
+    )
+    assert point.metrics["reliability"]["teacher_forced"].value == 0.5
+    assert point.leak == {}
+    assert summary.superseded == Superseded(edits=3, probes=3, newest=1 / 3, stale=1 / 3)
+    assert [(found.age, found.value, found.n) for found in summary.forgetting] == [((1, 10), 1, 1)]
+    assert summary.immediate["free_running"].n == 4
+    brought_back = [{**rows[0], "leak": "right"}, *rows[1:]]
+    assert summarise(table(brought_back), normalisation="exact").superseded == summary.superseded
 
 
 def test_failed_edits_stay_in_the_denominator_and_expired_ones_leave_it(table, row):

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from fakes import make_edit
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liveedit_bench.benchmark.edits import LOCALITY_KINDS, Edit, Facts, Probe
@@ -47,6 +47,76 @@ def test_locality_keeps_the_truth_of_the_world_until_its_fact_is_edited():
     assert ledger.expected(0, unrelated, 2) is None
     assert ledger.touched("b/x")
     assert not ledger.touched("b/y")
+
+
+def test_an_edit_is_superseded_by_the_first_later_one_with_another_target_and_stays_so():
+    edits = [edit("a/x", "one"), edit("a/x", "one"), edit("a/x", "two"), edit("b/x", "one"), edit("a/x", "one")]
+    ledger = Ledger(edits)
+    own = edits[0].probes[0]
+    assert [ledger.superseded(0, own, step) for step in range(1, 6)] == [False, False, True, True, True]
+    assert [ledger.superseded(1, own, step) for step in range(2, 6)] == [False, True, True, True]
+    assert [ledger.superseded(2, own, step) for step in range(3, 6)] == [False, False, True]
+    assert not ledger.superseded(3, edits[3].probes[0], 5)
+    assert not ledger.superseded(4, own, 5)
+    assert [ledger.expected(0, own, step) for step in (2, 3, 5)] == ["one", "two", "one"]
+    assert not ledger.superseded(0, Probe("image_locality", None, "?", "truth", "a/x"), 5)
+
+
+def test_a_repeat_changes_nothing():
+    """The same fact and the same target once more: both edits count, and what rests on the fact stays known."""
+    hop = Probe("portability", None, "who?", "leader of one", "one/leader", facts_used=("a/x",))
+    repeated = Ledger([edit("a/x", "one", hop), edit("a/x", "one", hop)])
+    assert [repeated.expected(position, hop, 2) for position in (0, 1)] == ["leader of one"] * 2
+    assert not repeated.overridden(0, 2)
+    folded = [edit("a/x", "One", hop), edit("a/x", " one", hop)]
+    assert Ledger(folded, normalisation="casefold").expected(0, hop, 2) == "leader of one"
+    assert Ledger(folded, normalisation="casefold").expected(0, folded[0].probes[0], 2) == "One"
+    assert Ledger(folded).expected(0, hop, 2) is None
+
+
+KEYS = ("a/x", "a/y", "b/x", "c/x")
+TARGETS = ("one", "two", "three")
+probes = st.builds(
+    Probe,
+    kind=st.sampled_from(["text_generality", "image_generality", "portability", "text_locality", "image_locality"]),
+    image=st.none(),
+    prompt=st.just("?"),
+    target=st.sampled_from(TARGETS),
+    fact=st.sampled_from([*KEYS, "free/x"]),
+    facts_used=st.lists(st.sampled_from([*KEYS, "free/y"]), max_size=2).map(tuple),
+)
+written = st.builds(
+    lambda key, target, asked: edit(key, target, *asked),
+    st.sampled_from(KEYS),
+    st.sampled_from(TARGETS),
+    st.lists(probes, max_size=3),
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(written, min_size=1, max_size=9))
+def test_against_a_world_that_is_replayed(edits: list[Edit]):
+    """The world is a dict of answers; beside it stands when each answer last became another one."""
+    ledger = Ledger(edits)
+    world: dict[str, str] = {}
+    changed: dict[str, int] = {}
+    for step, newest in enumerate(edits, start=1):
+        if world.get(newest.facts.key) != newest.target:
+            changed[newest.facts.key] = step
+        world[newest.facts.key] = newest.target
+        for position, past in enumerate(edits[:step]):
+            own, applied = past.facts.key, position + 1
+            overridden = changed[own] > applied
+            for probe in past.probes:
+                locality = probe.kind in LOCALITY_KINDS
+                asks_own = probe.fact == own and not locality
+                rests_on = [key for key in (probe.fact, *probe.facts_used) if locality or key != own]
+                gone = any(key in world for key in rests_on)
+                if not locality and overridden and own in (probe.fact, *probe.facts_used) and not asks_own:
+                    gone = True
+                right = world[own] if asks_own and overridden else probe.target
+                assert ledger.superseded(position, probe, step) == (asks_own and overridden)
+                assert ledger.expected(position, probe, step) == (None if gone else right)
 
 
 @given(st.integers(1, 60), st.integers(1, 8))

@@ -89,13 +89,16 @@ def test_failed_edits_stay_in_the_denominator_with_nothing(done: tuple[Path, dic
     failures = result["failures"]
     assert failures["kinds"].keys() == {"refused", "ValueError"}
     table: Any = read_table(out / "probes.parquet")[0]
+    stream, step = build(STEPS), result["curve"][-1]["step"]
     failed = table[table["status"] == "failed"]
     assert failed["position"].nunique() == failures["edits"] == sum(failures["kinds"].values())
     assert not failed["kind"].isin(LOCALITY_KINDS).any()
     assert (failed["free_running"] == 0).all()
     assert failed["answer"].notna().all()  # it is asked all the same
     point = result["curve"][-1]["metrics"]["reliability"]["free_running"]
-    assert point["n"] == STEPS
+    assert point["n"] == len({edit.facts.key for edit in stream})  # the newest edit of each fact
+    assert result["superseded"]["edits"] == STEPS - point["n"] > 0
+    assert step == STEPS
     journal = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
     messages = [line["message"] for line in journal if line["event"] == "edit" and not line["ok"]]
     assert "half-way through" in messages  # one line of it
