@@ -98,12 +98,19 @@ class Areas(_Part):
 
 
 class CurvePoint(_Part):
-    """What was measured after `step` edits."""
+    """What was measured after `step` edits (of every block, under the paper protocol).
+
+    average, records, failed: of the paper protocol alone. The plain mean of its five columns, how many records were
+    asked, and how many of their edits could not be applied.
+    """
 
     step: Positive
     metrics: dict[Kind, Scores]
     expired: Count | None = None
     superseded: Positive | None = None
+    average: Headline | None = None
+    records: Positive | None = None
+    failed: Count | None = None
 
 
 class Split(_Part):
@@ -148,8 +155,17 @@ class Superseded(_Part):
     stale: Share
 
 
+class Blocks(_Part):
+    """The paper protocol's blocks of one size: how many were full, and the records left over behind the last."""
+
+    size: Positive
+    count: Positive
+    dropped: Count
+    wall_seconds: Amount
+
+
 class ProtocolInfo(_Part):
-    """How was asked, and when."""
+    """How was asked, and when. `checkpoints` of the paper protocol are its block sizes."""
 
     id: Literal["lifelong", "paper"]
     checkpoints: Annotated[list[Positive], Field(min_length=1)]
@@ -258,6 +274,7 @@ class Result(_Part):
     locality: Combined | None = None
     immediate: Scores | None = None
     portability_given_edit_holds: Scores | None = None
+    blocks: list[Blocks] | None = None
     curve: Annotated[list[CurvePoint], Field(min_length=1)]
     area: dict[Kind, Areas] | None = None
     forgetting: list[Forgetting]
@@ -281,6 +298,8 @@ class Result(_Part):
             raise ValueError(f"the curve has points at {strangers}, which are no checkpoints")
         if self.protocol.checkpoints[-1] > self.stream.edits:
             raise ValueError(f"a checkpoint at {self.protocol.checkpoints[-1]} lies behind edit {self.stream.edits}")
+        if self.protocol.id == "paper":
+            _check_blocks(self.blocks or [], self.protocol.checkpoints, self.curve, self.stream.edits)
         if self.failures.edits > self.stream.edits:
             raise ValueError(f"{self.failures.edits} edits failed of {self.stream.edits}")
         if self.causality and self.causality.mismatches and self.status != "void":
@@ -333,6 +352,15 @@ def json_schema_text() -> str:
 def _check_interval(interval: tuple[float, float] | None) -> None:
     if interval is not None and interval[0] > interval[1]:
         raise ValueError(f"the interval {interval} is upside down")
+
+
+def _check_blocks(blocks: list[Blocks], sizes: list[int], curve: list[CurvePoint], edits: int) -> None:
+    """Of the paper protocol: every block size has its blocks and its point, and no record is unaccounted for."""
+    if [block.size for block in blocks] != sizes or [point.step for point in curve] != sizes:
+        raise ValueError(f"the paper protocol needs blocks and a point of the curve for every size of {sizes}")
+    for block, point in zip(blocks, curve, strict=True):
+        if point.records != block.size * block.count or point.records + block.dropped != edits:
+            raise ValueError(f"the blocks of {block.size} do not add up to the {edits} records of the stream")
 
 
 def _check_increasing(values: list[int], what: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..benchmark.editor import Editor
 from ..metrics.cost import answering_overhead
 from .causality import Causality, check_causality
 from .floors import floors
@@ -29,9 +30,7 @@ def finish_run(
         table,
         RunFacts(
             checkpoints=replay.plan.checkpoints,
-            stream=_stream(spec),
-            editor=_editor(replay, spec),
-            backbone={"name": spec["backbone"], "weights_sha256": spec["backbone_weights_sha256"]},
+            **named(replay.editor, spec),
             environment=environment,
             edit_seconds=[event["seconds"] for event in edits if event["ok"]],
             failures=[event["kind"] for event in edits if not event["ok"]],
@@ -71,8 +70,9 @@ def _checked(replay: Replay, table: pd.DataFrame) -> dict[str, Any]:
     return event
 
 
-def _stream(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+def named(editor: Editor, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a result that say what was measured, and on what: `stream`, `editor`, `backbone`."""
+    stream = {
         "dataset": spec["dataset"],
         "split": spec["split"],
         "edits": spec["steps"],
@@ -81,10 +81,6 @@ def _stream(spec: Mapping[str, Any]) -> dict[str, Any]:
         "version": spec["dataset_version"],
         "normalisation": spec["normalisation"],
     }
-
-
-def _editor(replay: Replay, spec: Mapping[str, Any]) -> dict[str, Any]:
-    editor = replay.editor
     found = {
         "name": editor.name,
         "version": editor.version,
@@ -94,4 +90,8 @@ def _editor(replay: Replay, spec: Mapping[str, Any]) -> dict[str, Any]:
         "train_seconds": editor.train_seconds,
         "fixed_scores": dict(editor.fixed_scores) or None,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {
+        "stream": stream,
+        "editor": {name: value for name, value in found.items() if value is not None},
+        "backbone": {"name": spec["backbone"], "weights_sha256": spec["backbone_weights_sha256"]},
+    }

@@ -82,6 +82,12 @@ class RunFolder:
         _sync_folder(path.parent)
         return hashlib.sha256(content).hexdigest()
 
+    def remove(self, path: Path) -> None:
+        """Delete one of our files, if it is there, for good."""
+        if path.exists():
+            path.unlink()
+            _sync_folder(path.parent)
+
     def clear(self) -> None:
         """Delete what a run wrote here, and nothing else."""
         # run.json goes last: a folder that still has it is known as ours, whenever this is interrupted.
