@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
-from released_code import Oracle, agree, picture, read
+from released_code import LAYER, Oracle, agree, picture, read
 from torch import Tensor
 
 from liveedit_bench.benchmark.backbone import Query
 from liveedit_bench.benchmark.editors.liveedit import LiveEditOptions
+from liveedit_bench.benchmark.editors.liveedit.editor import hidden_states
 from liveedit_bench.benchmark.editors.liveedit.modules import LiveEditModules
 from liveedit_bench.benchmark.editors.liveedit.released import released_name
-from liveedit_bench.benchmark.editors.liveedit.rows import Rows, Upper, compute_rows
+from liveedit_bench.benchmark.editors.liveedit.rows import Rows, Upper
 from liveedit_bench.benchmark.editors.liveedit.terms import Asked, Pairs, answer_terms, routing_terms
 
 FOUND = read("training_first3.json")
@@ -50,8 +51,15 @@ class Lesson:
         """Row i is record i's question of kind i."""
         records = [self.oracle.records[index] for index in self.batch["record_indices"]]
         asked = [question(record, kind) for record, kind in zip(records, kinds, strict=True)]
-        backbone = self.oracle.backbone
-        return compute_rows(backbone, 2, [query for query, _ in asked], [answer for _, answer in asked])
+        batch = self.oracle.backbone.encode([query for query, _ in asked], [answer for _, answer in asked])
+        return Rows(
+            h=hidden_states(self.oracle.backbone, LAYER, batch),
+            ids=batch.input_ids,
+            attention=batch.attention_mask,
+            image=batch.image_mask,
+            prompt=batch.prompt_mask,
+            answer=batch.answer_mask,  # without the end of sequence, which the released training leaves out
+        )
 
     def pairs(self, modules: LiveEditModules, slot: str) -> Pairs:
         inputs, edits = (self.rows(self.batch["contrastive_slots"][f"{slot}_{side}"]) for side in ("input", "edit"))
@@ -67,9 +75,8 @@ class Lesson:
         """Every loss, by the names of the recording."""
         backbone = self.oracle.backbone
         edits = self.rows(["rel"] * 4)
-        answer = edits.answer & (edits.ids != backbone.eos_id)
-        embeddings = backbone.model.get_input_embeddings()(edits.ids)  # type: ignore[operator]
-        experts = modules.experts(edits.h, edits.image, edits.prompt, answer, embeddings)
+        embeddings = cast(Any, backbone.model).get_input_embeddings()(edits.ids)
+        experts = modules.experts(edits.h, edits.image, edits.prompt, edits.answer, embeddings)
         inside = {kind: self.asked(modules, kind) for kind in KINDS[:3]}
         outside = self.asked(modules, "loc_image_loc")
         found = answer_terms(modules, self.upper, experts, inside, outside, RELEASED, eos=backbone.eos_id)
@@ -82,7 +89,7 @@ class Lesson:
 
 @pytest.fixture(scope="module")
 def lessons(oracle: Oracle) -> list[Lesson]:
-    upper = Upper(oracle.backbone, 2)
+    upper = Upper(oracle.backbone, LAYER)
     return [Lesson(oracle, upper, batch) for batch in BATCHES]
 
 

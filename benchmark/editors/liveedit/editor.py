@@ -7,7 +7,7 @@ the experts that resemble what it looks at more than a learned sentinel does (ha
 Departures from the paper, each an option or an entry of `Architecture` that switches it back:
 
 * `answer_embeddings`: the expert generator also reads the token embeddings of the answer (see `ExpertGenerator`).
-* `learn_end`: the losses include the end-of-sequence token, because scores here are free-running.
+* `learn_end`: the edit loss includes the end-of-sequence token, because scores here are free-running.
 * `kept_in_training="filter"`: after a warm-up, training routes over the own expert plus what the filter keeps; the
   paper draws a random subset (``"random"``, here a random prefix of the batch as in the released code).
 * `hard_negatives`: every kind of locality probe of the training stream, near-identical pictures included, is shown to

@@ -87,7 +87,7 @@ def answer_terms(
 ) -> dict[str, Tensor]:
     """What the edited model answers: the edit loss of each kind in scope, and `locality` of the questions outside.
 
-    All blocks hold equally many questions.
+    All blocks hold equally many questions. Locality covers the end of an answer where the rows hold one.
     """
     blocks = [*inside.values(), outside]
     count = len(outside.kept)
@@ -102,10 +102,8 @@ def answer_terms(
         terms[kind] = losses.edit_loss(logits[mine], wanted[mine], owner[mine] - index * count, count)
     if options.locality_loss:
         with torch.no_grad():
-            before, tokens, old_owner = upper.answers(outside.rows.h, outside.rows)
-        after, spoken = logits[owner // count == len(inside)], scored[owner // count == len(inside)]
-        assert len(after) == len(tokens)
-        old, new, whose = before[spoken], after[spoken], old_owner[spoken]
-        new, old = (new, old) if options.locality_kl == "before" else (old, new)
-        terms["locality"] = losses.locality_loss(new, old, whose, count)
+            old, _, whose = upper.answers(outside.rows.h, outside.rows)
+        new = logits[owner // count == len(inside)]
+        after, before = (new, old) if options.locality_kl == "before" else (old, new)
+        terms["locality"] = losses.locality_loss(after, before, whose, count)
     return terms

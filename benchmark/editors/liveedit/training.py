@@ -67,7 +67,7 @@ class Step:
         for rows, features in zip([*inside, outside[0]], [*in_features, out_features[0]], strict=True):
             kept = self._kept(features, experts, small, step, dice, forced=len(blocks) < len(IN_SCOPE))
             blocks.append(Asked(rows[:small], features[:small], kept))
-        questions = dict(zip(IN_SCOPE, blocks, strict=False))
+        questions: dict[str, Asked] = dict(zip(IN_SCOPE, blocks[:-1], strict=True))
         return terms | answer_terms(modules, self._upper, experts, questions, blocks[-1], options, eos=self._eos)
 
     @torch.no_grad()

@@ -202,6 +202,7 @@ def test_each_loss_can_be_left_out(backbone: HuggingFaceBackbone, album: Album, 
 SWITCHES: dict[str, tuple[Any, set[str]]] = {
     "learn_end": (False, set(IN_SCOPE)),
     "kept_in_training": ("random", {*IN_SCOPE, "locality"}),
+    "locality_kl": ("after", {"locality"}),
     "hard_negatives": (False, {"hard_locality", "soft_absolute", "locality"}),
     "answer_embeddings": (False, set(IN_SCOPE)),
 }
