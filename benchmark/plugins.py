@@ -48,6 +48,8 @@ BUNDLED: Mapping[Group, Mapping[str, str]] = {
 ANNOTATED: Mapping[str, str] = {
     "e-ic": "liveedit_bench.data_builders.e_ic",
     "e-vqa": "liveedit_bench.data_builders.e_vqa",
+    "mmke-bench": "liveedit_bench.data_builders.mmke_bench",
+    "table": "liveedit_bench.data_builders.table.build",
     "vlkeb": "liveedit_bench.data_builders.vlkeb",
 }
 """Datasets that are built from a user's own files, and the modules that do it (see `data_builders.sources`)."""

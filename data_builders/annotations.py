@@ -131,6 +131,8 @@ _WANTED = {
     "dict_type": "an object",
     "model_type": "an object",
     "int_type": "a whole number",
+    "texts_type": "a text or a list of texts",
+    "paths_type": "a path, a list of paths or an object of paths",
 }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..benchmark.edits import Texts
+from ..benchmark.edits import Normalisation, Texts
 from ..errors import BenchError
 from .choices import Choices, OnMissing
 from .console import AsJson, Debug, check_room, print_json, print_warnings
@@ -31,6 +32,13 @@ Recipe = Annotated[
 Missing = Annotated[OnMissing | None, typer.Option(help="Where a picture cannot be used. [default: fail]")]
 Limit = Annotated[int | None, typer.Option(help="The first so many records only.")]
 Train = Annotated[Path | None, typer.Option(help="The training annotations: marks what stands there too.")]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ROLE=COLUMN", help="Of a table: which column has which role; may be repeated."),
+]
+MappingFile = Annotated[Path | None, typer.Option("--mapping", help="Of a table: a TOML file with [columns].")]
+Compared = Annotated[Normalisation | None, typer.Option(help="Of a table: how answers are compared. [default: exact]")]
+Called = Annotated[str | None, typer.Option(help="Of a table: the dataset's name in results. [default: the file's]")]
 
 
 def list_(*, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -79,6 +87,10 @@ def build(
     on_missing_image: Missing = None,
     limit: Limit = None,
     train: Train = None,
+    column: Column = None,
+    mapping: MappingFile = None,
+    normalisation: Compared = None,
+    dataset_name: Called = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -93,6 +105,14 @@ def build(
         "--limit": limit,
         "--train": train,
     }
+    of_tables = {
+        "--column": column or None,
+        "--mapping": mapping,
+        "--normalisation": normalisation,
+        "--dataset-name": dataset_name,
+    }
+    if name != "table":
+        _refuse(of_tables, "its fields are known; they are for `data build table`")
     if name not in ANNOTATED:
         _refuse(of_annotations, f"{name} is generated, or not known: `liveedit-bench data list`")
         _generate(name, out=out, edits=1000 if edits is None else edits, seed=seed or 0, split=split, as_json=as_json)
@@ -101,19 +121,32 @@ def build(
     if annotations is None:
         raise BenchError(f"{name} is built from a file of your own: give --annotations FILE (and --images DIR)")
     check_room(out, folder=True)  # before the work
-    built = _built(
-        name,
-        annotations,
-        Choices(
-            images=images,
-            split=split,
-            texts=texts or "clean",
-            on_missing_image=on_missing_image or "fail",
-            limit=limit,
-            train=train,
-            progress=True,
-        ),
+    choices = Choices(
+        images=images,
+        split=split,
+        texts=texts or "clean",
+        on_missing_image=on_missing_image or "fail",
+        limit=limit,
+        train=train,
+        progress=True,
     )
+    if name == "table":
+        from .table.build import TableChoices, build_table
+        from .table.roles import parse_columns
+
+        built = build_table(
+            str(annotations),
+            choices,
+            TableChoices(
+                name=dataset_name,
+                columns=parse_columns(column or [], mapping),
+                normalisation=normalisation or "exact",
+            ),
+        )
+        if said := built.about.get("columns_found"):
+            print(said, file=sys.stderr)
+    else:
+        built = _built(name, annotations, choices)
     print_warnings(built.warnings)
     built.save(out)
     summary = built.summary()

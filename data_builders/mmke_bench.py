@@ -1,0 +1,289 @@
+"""MMKE-Bench: free-form knowledge about entities, visual semantics and a user's own things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Annotated, cast
+
+from pydantic import Field, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from ..benchmark.edits import Edit, Facts, Picture, Probe, Source
+from .annotations import Annotations, Record, read_annotations
+from .assembly import Desk, Skip, assemble
+from .card import Card, KnownFile
+from .choices import Choices
+from .notes import Built
+from .records import text_fact
+from .splits import split_of
+from .texts import key_text
+from .vlkeb import MultiHop, MultiHopRecord, OneHop, OneHopRecord
+from .vlkeb import model_of as hops_model_of
+
+VERSION = "1"
+"""Of how records become edits; a change that changes streams raises it."""
+
+CARD = Card(
+    name="mmke-bench",
+    title="MMKE-Bench: descriptions of entities, of visual semantics and of a user's own things",
+    licence="MIT (code); none stated for the annotations",
+    citation="Du et al., MMKE-Bench: A Multimodal Editing Benchmark for Diverse Visual Knowledge, arXiv 2502.19870",
+    url="https://github.com/MMKE-Bench-ICLR/MMKE-Bench",
+    files=(
+        KnownFile(split="entity-train", records=636, what="another entity's picture", names=("entity_train.json",)),
+        KnownFile(split="entity-eval", records=955, what="and altered facts", names=("entity_eval.json",)),
+        KnownFile(split="visual-train", records=214, what="what a gesture means", names=("visual_train.json",)),
+        KnownFile(split="visual-eval", records=293, what="", names=("visual_eval.json",)),
+        KnownFile(split="user-train", records=331, what="what is a user's own", names=("user_train.json",)),
+        KnownFile(split="user-eval", records=511, what="", names=("user_eval.json",)),
+    ),
+    image_roots=("", "data_image"),
+    notes=(
+        "our reading: an edit says what a thing is, so its key is <file name without +2>/knowledge",
+        "reliability is the edit's own question; rel_* (no picture), m_rel_* (edited and other picture) and port_new "
+        "(one_hop_img, else the edited picture) ask for parts of the target or follow from it: portability, told "
+        "apart by their keys, which end in .rel_1, .m_rel_1, .hop1",
+        "several pictures: the first is edited, the others are image generality; of several alt the first counts",
+        "answers are accepted as rel_ans_1 and as rel_1_ans; type_self and lone questions stay in records.jsonl",
+        "targets are long: read token accuracy beside exact match. MMKE-Bench's own code appends nothing to questions",
+    ),
+)
+
+_TASKS = {"entity_level": "entity", "visual_knowledge": "visual", "user_specific": "user"}
+_FOLDERS = ("data_image", "entity", "visual", "user")
+_COPY = re.compile(r"\+\d+$")
+
+# Question -> the spellings of its answer. Those of `_PICTURED` ask about the edited picture.
+_WORDED = {"rel": ("rel_ans",), "rel_1": ("rel_ans_1", "rel_1_ans"), "rel_2": ("rel_ans_2", "rel_2_ans")}
+_PICTURED = {
+    "m_rel": ("m_rel_ans",),
+    "m_rel_1": ("m_rel_ans_1", "m_rel_1_ans"),
+    "m_rel_2": ("m_rel_ans_2", "m_rel_2_ans"),
+}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    items = cast("list[object]", value) if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) for item in items):
+        raise PydanticCustomError("texts_type", "a text or a list of texts")
+    return tuple(cast("list[str]", items))
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    """Of a path, a list of them, or an object whose values are one or the other."""
+    values = list(cast("dict[str, object]", value).values()) if isinstance(value, dict) else [value]
+    try:
+        return tuple(path for each in values for path in _texts(each))
+    except PydanticCustomError:
+        raise PydanticCustomError("paths_type", "a path, a list of paths or an object of paths") from None
+
+
+Texts = Annotated[tuple[str, ...], PlainValidator(_texts)]
+Paths = Annotated[tuple[str, ...], PlainValidator(_paths)]
+
+
+class MmkeRecord(Record):
+    """The eleven fields of the others, some of them several, and further questions about the same knowledge."""
+
+    knowledge_type: str
+    type_self: str | None = None
+    src: str
+    pred: str
+    alt: Texts
+    rephrase: str
+    image: Paths
+    image_rephrase: Paths
+    image_rephrase_question: str | None = None
+    one_hop_img: Paths = ()
+    loc: str
+    loc_ans: str
+    m_loc: str
+    m_loc_q: str
+    m_loc_a: str
+    rel: str | None = None
+    rel_ans: str | None = None
+    rel_1: str | None = None
+    rel_ans_1: str | None = None
+    rel_1_ans: str | None = None
+    rel_2: str | None = None
+    rel_ans_2: str | None = None
+    rel_2_ans: str | None = None
+    m_rel: str | None = None
+    m_rel_ans: str | None = None
+    m_rel_1: str | None = None
+    m_rel_ans_1: str | None = None
+    m_rel_1_ans: str | None = None
+    m_rel_2: str | None = None
+    m_rel_ans_2: str | None = None
+    m_rel_2_ans: str | None = None
+
+    def given(self, name: str) -> str | None:
+        """The text of a question or an answer; None when it is absent or empty."""
+        text: str | None = getattr(self, name)
+        return text if text and text.strip() else None
+
+    def hops(self) -> Iterator[tuple[str, str, str, str]]:
+        """Field, how far it leads, question and answer of each entry of `port_new`."""
+        return iter(())
+
+    def beside_hops(self) -> Mapping[str, str]:
+        """Texts of `port_new` that are asked by no probe, by field."""
+        return {}
+
+
+class MmkeOneHopRecord(MmkeRecord):
+    """With `port_new` as in VLKEB's one-hop file."""
+
+    port_new: list[OneHop] = Field(default_factory=list[OneHop])
+
+    def hops(self) -> Iterator[tuple[str, str, str, str]]:
+        """Each question is one hop away."""
+        return ((f"port_new[{at}].port_q", "1", hop.port_q, hop.port_a) for at, hop in enumerate(self.port_new))
+
+    def beside_hops(self) -> Mapping[str, str]:
+        """The facts that hops need beside the edit."""
+        return {
+            f"port_new[{at}].{name}": text
+            for at, hop in enumerate(self.port_new)
+            for name, text in (("port_edit_q", hop.port_edit_q), ("port_edit_a", hop.port_edit_a))
+        }
+
+
+class MmkeMultiHopRecord(MmkeRecord):
+    """With `port_new` as in VLKEB's multi-hop file, which is how MMKE-Bench is distributed."""
+
+    port_new: list[MultiHop] = Field(default_factory=list[MultiHop])
+
+    def hops(self) -> Iterator[tuple[str, str, str, str]]:
+        """Each question is as far away as it says."""
+        for at, hop in enumerate(self.port_new):
+            yield f"port_new[{at}].Q&A.Question", hop.port_type[0], hop.pair.question, hop.pair.answer
+
+
+def thing_of(path: str) -> str:
+    """``Some Thing`` of ``entity/Some Thing+2.jpg``, ``a sport:Some Sign`` of ``visual/a sport/Some Sign+1.jpg``."""
+    *folders, name = PurePosixPath(path.strip().replace("\\", "/")).parts or ("",)
+    while folders and folders[0] in _FOLDERS:
+        folders = folders[1:]
+    stem = PurePosixPath(name).stem
+    return ":".join([*folders, _COPY.sub("", stem) or stem])
+
+
+def model_of(file: Annotations) -> type[MmkeRecord]:
+    """The model of all records, by the schema of `port_new`. Refuses a file that mixes the two."""
+    theirs = hops_model_of(file)
+    if theirs is OneHopRecord:
+        return MmkeOneHopRecord
+    return MmkeMultiHopRecord if theirs is MultiHopRecord else MmkeRecord
+
+
+def build(annotations: Path, choices: Choices) -> Built:
+    """Build the stream of one annotation file: entity, visual or user; train or eval.
+
+    Raises:
+        BenchError: Whatever a user can mend in file, pictures or options.
+    """
+    file = read_annotations(annotations)
+    model = model_of(file)
+    records = file.validated(model, limit=choices.limit)
+    split, warnings = split_of(CARD, file, choices.split)
+    unused = file.unused(model)
+    if unused:
+        named = ", ".join(f"{name} ({count:,})" for name, count in sorted(unused.items()))
+        warnings = (*warnings, f"fields of {file.name} that a stream has no place for: {named}")
+    train = None
+    if choices.train is not None:
+        other = read_annotations(choices.train)
+        train = other.validated(model_of(other))
+    source = Source(
+        dataset=CARD.name, split=split, seed=None, version=VERSION, normalisation="casefold", texts=choices.texts
+    )
+    write = partial(edit_of, file_name=file.name)
+    return assemble(file, records, write, card=CARD, source=source, choices=choices, warnings=warnings, train=train)
+
+
+def edit_of(record: MmkeRecord, desk: Desk, *, file_name: str) -> Edit:
+    """One record as an edit: its own question first, the others after those that every dataset has."""
+    if not record.alt or not record.image:
+        raise Skip(f"empty text: {'image' if record.alt else 'alt'}")
+    image, *others = _pictures("image", record.image, desk)
+    others = [*_pictures("image_rephrase", record.image_rephrase, desk), *others]
+    prompt, target = desk.text("src", record.src, "prompt"), desk.text("alt", record.alt[0], "target")
+    desk.unused.update({f"alt[{at}]": text for at, text in enumerate(record.alt) if at})
+    thing, elsewhere = thing_of(record.image[0]), thing_of(record.m_loc)
+    key = f"{thing}/knowledge"
+    probes = (
+        Probe("reliability", image, prompt, target, key),
+        Probe("text_generality", image, desk.text("rephrase", record.rephrase, "rephrase"), target, key),
+        *(Probe("image_generality", other, prompt, target, key) for other in others),
+        Probe(
+            "text_locality",
+            None,
+            desk.text("loc", record.loc, "text_locality"),
+            desk.text("loc_ans", record.loc_ans, "text_locality_answer"),
+            text_fact(record.loc),
+        ),
+        Probe(
+            "image_locality",
+            desk.picture("m_loc", record.m_loc),
+            desk.text("m_loc_q", record.m_loc_q, "image_locality"),
+            desk.text("m_loc_a", record.m_loc_a, "image_locality_answer"),
+            f"{elsewhere}/{key_text(record.m_loc_q)}",
+            facts_used=(f"{elsewhere}/knowledge",),  # an edit of that thing makes its old answers doubtful
+        ),
+        *_parts(record, desk, key, image, others),
+        *_hops(record, desk, key, image),
+    )
+    if record.type_self is not None:
+        desk.unused["type_self"] = record.type_self
+    task = _TASKS.get(record.knowledge_type, record.knowledge_type)
+    old = desk.text("pred", record.pred, "old", may_be_empty=True)
+    return Edit(image, prompt, target, probes, Facts(key, old, thing, task, f"{file_name} record {desk.index}"))
+
+
+def _parts(record: MmkeRecord, desk: Desk, key: str, image: Picture, others: Sequence[Picture]) -> Iterator[Probe]:
+    """Questions for a part of the target: in words alone, of the edited picture, and of the first other one."""
+    for name, spellings in (_WORDED | _PICTURED).items():
+        question, answers = record.given(name), {each: text for each in spellings if (text := record.given(each))}
+        desk.unused.update(dict(list(answers.items())[1:]))
+        if question is None or not answers:
+            desk.unused.update(answers | ({} if question is None else {name: question}))
+            continue
+        field, raw = next(iter(answers.items()))
+        asked = desk.text(name, question, "portability")
+        answer = desk.text(field, raw, "portability_answer")
+        fact, uses = f"{key}.{name}", (key,)
+        yield Probe("portability", image if name in _PICTURED else None, asked, answer, fact, uses)
+        if name in _PICTURED and others:
+            if name == "m_rel" and (of_other := record.given("image_rephrase_question")) is not None:
+                asked = desk.text("image_rephrase_question", of_other, "portability")
+            yield Probe("portability", others[0], asked, answer, fact, uses)
+
+
+def _hops(record: MmkeRecord, desk: Desk, key: str, image: Picture) -> Iterator[Probe]:
+    pictures = _pictures("one_hop_img", record.one_hop_img, desk)[:1]
+    desk.unused.update({f"one_hop_img[{at}]": path for at, path in enumerate(record.one_hop_img) if at})
+    desk.unused.update(record.beside_hops())
+    met: dict[str, int] = {}
+    for field, far, question, answer in record.hops():
+        if not question.strip() or not answer.strip():
+            desk.unused[field] = question or answer
+            continue
+        met[far] = met.get(far, 0) + 1
+        fact = f"{key}.hop{far}" + (f".{met[far]}" if met[far] > 1 else "")
+        asked = desk.text(field, question, "portability")
+        yield Probe(
+            "portability",
+            pictures[0] if pictures else image,
+            asked,
+            desk.text(f"{field} answer", answer, "portability_answer"),
+            fact,
+            (key,),
+        )
+
+
+def _pictures(field: str, paths: Sequence[str], desk: Desk) -> list[Picture]:
+    return [desk.picture(field if len(paths) == 1 else f"{field}[{at}]", path) for at, path in enumerate(paths)]

@@ -1,0 +1,287 @@
+"""Reads a table, whatever it is stored as: its columns, and its rows one at a time."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from ...benchmark.plugins import near
+from ...errors import BenchError
+from ..annotations import kind, read_annotations
+
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A picture whose bytes stand in the table itself; `read` fetches them again.
+
+    path: The name it had, when the table says so.
+    """
+
+    sha256: str
+    path: str | None = field(compare=False)
+    read: Callable[[], bytes] = field(compare=False, repr=False)
+
+
+class _Rows(Protocol):
+    """One way to store rows."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """In the file's order."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def cell(self, row: int, column: str) -> object:
+        """A plain value: text, number, list, mapping, bytes or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns.
+
+    name: What messages and provenance call it.
+    sha256: Of the file's bytes; None for a Hugging Face dataset.
+    """
+
+    name: str
+    sha256: str | None
+    rows: _Rows
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns in the file's order."""
+        return self.rows.columns
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def cell(self, row: int, column: str) -> object:
+        """A value, with pictures as `Embedded` and nothing (an empty cell, a null) as None."""
+        return self._value(self.rows.cell(row, column), lambda: self.rows.cell(row, column))
+
+    def _value(self, value: object, again: Callable[[], object]) -> object:
+        if isinstance(value, list):
+            items = cast("list[object]", value)
+            return [self._value(item, lambda at=at: cast("list[object]", again())[at]) for at, item in enumerate(items)]
+        if isinstance(value, bytes):
+            return Embedded(hashlib.sha256(value).hexdigest(), None, lambda: cast("bytes", again()))
+        if isinstance(value, Mapping):
+            fields = cast("Mapping[str, object]", value)
+            data, path = fields.get("bytes"), fields.get("path")
+            named = path if isinstance(path, str) else None
+            if isinstance(data, bytes):
+                digest = hashlib.sha256(data).hexdigest()
+                return Embedded(digest, named, lambda: cast("bytes", cast("Mapping[str, object]", again())["bytes"]))
+            if named is not None and set(fields) <= {"bytes", "path"}:
+                return named
+        return None if value == "" else cast("object", value)
+
+
+def read_table(source: str, *, split: str | None = None) -> Table:
+    """The table behind a file, a folder of `datasets`, or the name of a Hugging Face dataset.
+
+    Args:
+        source: A file that ends in one of `SUFFIXES`, a folder, or ``owner/name``.
+        split: Which split of a Hugging Face dataset; it may be left out where there is one.
+
+    Raises:
+        BenchError: There is no such table, it cannot be read, or it has no row.
+    """
+    path = Path(source)
+    if path.is_dir():
+        table = _dataset(source, path, split)
+    elif path.is_file() or path.suffix.lower() in SUFFIXES:
+        table = _file(path)
+    else:
+        table = _dataset(source, None, split)
+    if not len(table):
+        raise BenchError(f"{table.name} has no row, so there is nothing to build")
+    return table
+
+
+def _file(path: Path) -> Table:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise BenchError(f"{path.name} is no table that can be read; its name must end in one of {', '.join(SUFFIXES)}")
+    if suffix == ".json":
+        read = read_annotations(path)
+        return Table(path.name, read.sha256, _objects(read.records, path.name))
+    try:
+        if suffix == ".parquet":
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return Table(path.name, digest, _Parquet(path))
+        data = path.read_bytes()
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror or error}; give a file with --annotations") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BenchError(f"{path.name} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    if suffix in (".csv", ".tsv"):
+        rows = _csv(text, path.name, "," if suffix == ".csv" else "\t")
+    else:
+        rows = _objects(_json_lines(text, path.name), path.name)
+    return Table(path.name, hashlib.sha256(data).hexdigest(), rows)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """Rows in memory: JSON, JSONL and CSV."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Mapping[str, object]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def cell(self, row: int, column: str) -> object:
+        return self.rows[row].get(column)
+
+
+def _json_lines(text: str, name: str) -> list[object]:
+    rows: list[object] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise BenchError(
+                    f"{name}, line {number} is no JSON: {error.msg} at column {error.colno}; is the file complete?"
+                ) from error
+    return rows
+
+
+def _objects(values: Iterable[object], name: str) -> _Plain:
+    rows: list[Mapping[str, object]] = []
+    columns: dict[str, None] = {}
+    for index, value in enumerate(values):
+        if not isinstance(value, dict):
+            raise BenchError(f"{name}, row {index} must be an object with columns, is {kind(value)}")
+        row = cast("dict[str, object]", value)
+        columns.update(dict.fromkeys(row))
+        rows.append(row)
+    return _Plain(tuple(columns), rows)
+
+
+def _csv(text: str, name: str, delimiter: str) -> _Plain:
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[Mapping[str, object]] = []
+    try:
+        header = next(reader, list[str]())
+        for cells in reader:
+            if not cells:  # a blank line
+                continue
+            if len(cells) != len(header):
+                raise BenchError(
+                    f"{name}, row {len(rows)} (line {reader.line_num}) has {len(cells)} cells, the header has "
+                    f"{len(header)}; put texts with a {'comma' if delimiter == ',' else 'tab'} into double quotes"
+                )
+            rows.append({column: _csv_cell(cell) for column, cell in zip(header, cells, strict=True)})
+    except csv.Error as error:
+        raise BenchError(f"{name}, row {len(rows)} (line {reader.line_num}) is no CSV: {error}") from error
+    twice = next((column for column in header if header.count(column) > 1), None)
+    if twice is not None:
+        raise BenchError(f"{name} has two columns called {twice!r}; rename one")
+    return _Plain(tuple(header), rows)
+
+
+def _csv_cell(cell: str) -> object:
+    """A cell, or its texts when it holds a JSON list of texts: CSV knows no other way to write several."""
+    if cell.startswith("["):
+        try:
+            read = json.loads(cell)
+        except json.JSONDecodeError:
+            return cell
+        if isinstance(read, list) and all(isinstance(item, str) for item in cast("list[object]", read)):
+            return cast("list[str]", read)
+    return cell
+
+
+class _Parquet:
+    """Row groups are read when a row of them is asked for; two of each column stay in memory."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self._path = path
+        try:
+            self._file: Any = cast(Any, pq).ParquetFile(path)
+        except (OSError, ValueError) as error:  # pyarrow's own are kinds of these
+            raise BenchError(f"{path.name} is no Parquet file: {str(error).splitlines()[0]}") from error
+        self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
+        sizes = [self._file.metadata.row_group(at).num_rows for at in range(self._file.metadata.num_row_groups)]
+        self._ends = [sum(sizes[: at + 1]) for at in range(len(sizes))]
+        self._column = lru_cache(maxsize=2 * len(self.columns) or 1)(self._read)
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def _read(self, group: int, column: str) -> Any:
+        try:
+            return self._file.read_row_group(group, columns=[column]).column(0)
+        except OSError as error:
+            problem = str(error).splitlines()[0]
+            raise BenchError(f"{self._path.name} cannot be read: {problem}; copy it again") from error
+
+    def cell(self, row: int, column: str) -> object:
+        group = next(at for at, end in enumerate(self._ends) if row < end)
+        begin = self._ends[group - 1] if group else 0
+        return self._column(group, column)[row - begin].as_py()
+
+
+class _HuggingFace:
+    """A memory-mapped dataset; nothing is decoded."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.columns: tuple[str, ...] = tuple(dataset.column_names)
+        self._parts = {name: dataset.select_columns([name]).with_format("arrow") for name in self.columns}
+        self._rows = len(dataset)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def cell(self, row: int, column: str) -> object:
+        return self._parts[column][row].column(0)[0].as_py()
+
+
+def _dataset(source: str, folder: Path | None, split: str | None) -> Table:
+    import datasets
+
+    known = cast(Any, datasets)
+    name = source if folder is None else folder.name
+    if folder is not None and (folder / "stream.json").is_file():
+        raise BenchError(f"{folder} is a stream already; replay it with liveedit-bench run --dataset {folder}")
+    try:
+        if folder is not None and ((folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()):
+            read = known.load_from_disk(str(folder))
+        else:
+            read = known.load_dataset(source if folder is None else str(folder))
+    except Exception as error:  # `datasets` raises whatever its readers and the hub's client raise
+        raise BenchError(
+            f"{source} is no file and no Hugging Face dataset that can be read here "
+            f"({type(error).__name__}: {(str(error).splitlines() or [''])[0]}); "
+            f"give a folder written by save_to_disk, a cached dataset, or a file that ends in {', '.join(SUFFIXES)}"
+        ) from error
+    if isinstance(read, known.DatasetDict):
+        splits = list(cast("dict[str, Any]", read))
+        chosen = split if split in splits else splits[0] if len(splits) == 1 else None
+        if chosen is None:
+            raise BenchError(
+                f"{name} has the splits {', '.join(splits)}{near(split or '', splits)}; choose one with --split"
+            )
+        read = cast("dict[str, Any]", read)[chosen]
+        name = f"{name} ({chosen})"
+    return Table(name, None, _HuggingFace(read))
