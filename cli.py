@@ -68,42 +68,55 @@ def run(
     dataset: DatasetName = "emblems",
     split: Annotated[str | None, typer.Option(help="test by default; of a stored stream, its own.")] = None,
     seed: Seed = 0,
-    steps: Annotated[int, typer.Option(help="How many edits to replay.")] = 1000,
+    protocol: Annotated[
+        Literal["lifelong", "paper"], typer.Option(help="How is asked; the card says more.")
+    ] = "lifelong",
+    steps: Annotated[
+        int | None, typer.Option(help="How many edits to replay: 1000; of a stored stream under paper, all.")
+    ] = None,
     backbone: BackboneName = "emblem-llava",
     device: Device = "auto",
     dtype: Dtype = "float32",
     batch_size: Annotated[int, typer.Option(help="Questions per forward pass.")] = 64,
     checkpoints: Annotated[str | None, typer.Option(help="Steps at which everything is asked, as 10,100,1000.")] = None,
+    block: Annotated[str | None, typer.Option(help="Of the paper protocol: edits per block, as 1,10,100,1000.")] = None,
     option: Options = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; by default its name says what is run.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, deleting what a run wrote there.")] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Replay a stream of edits and ask everything again: the lifelong protocol.
+    """Replay a stream of edits and ask everything again: one lifelong stream, or the paper's blocks.
 
     The same command continues a run that was interrupted, and only prints one that is finished.
     """
     from .benchmark.options import split_pairs
-    from .runners import lifelong
+    from .runners import lifelong, paper
 
-    result = lifelong.run(
-        editor=editor,
-        backbone=backbone,
-        stream=dataset,
-        steps=steps,
-        seed=seed,
-        split=split,
-        options=split_pairs(option or []),
-        checkpoints=None if checkpoints is None else _numbers(checkpoints),
-        out=out,
-        device=device,
-        dtype=dtype,
-        batch_size=batch_size,
-        fresh=fresh,
-        progress=True,
-        after=_report,
-    )
+    common: dict[str, Any] = {
+        "editor": editor,
+        "backbone": backbone,
+        "stream": dataset,
+        "seed": seed,
+        "split": split,
+        "options": split_pairs(option or []),
+        "out": out,
+        "device": device,
+        "dtype": dtype,
+        "batch_size": batch_size,
+        "fresh": fresh,
+        "after": _report,
+    }
+    if protocol == "paper":
+        if checkpoints is not None:
+            raise BenchError("--checkpoints belongs to the lifelong protocol; give the paper protocol --block 1,10,100")
+        sizes = None if block is None else _numbers(block, "--block", "sizes")
+        result = paper.run(**common, steps=steps, blocks=sizes)
+    else:
+        if block is not None:
+            raise BenchError("--block belongs to the paper protocol: add --protocol paper, or give --checkpoints")
+        at = None if checkpoints is None else _numbers(checkpoints, "--checkpoints", "steps")
+        result = lifelong.run(**common, steps=1000 if steps is None else steps, checkpoints=at)
     _print_result(result, as_json=as_json)
     if result["status"] == "void":
         print(
@@ -238,11 +251,11 @@ def _report(folder: Path, stream: EditStream) -> None:
     write_report(folder, loader=lambda _: stream)
 
 
-def _numbers(text: str) -> list[int]:
+def _numbers(text: str, option: str, what: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise BenchError(f"--checkpoints {text} is no list of steps; write 10,100,1000") from None
+        raise BenchError(f"{option} {text} is no list of {what}; write 10,100,1000") from None
 
 
 def _print_json(value: object) -> None:
@@ -264,7 +277,10 @@ def _print_result(result: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _print_numbers(part: dict[str, Any]) -> None:
-    """The headlines and the last point of the curve, free-running."""
+    """The headlines and the last point of the curve, free-running; under the paper protocol every block size."""
+    if "records" in part["curve"][0]:
+        _print_blocks(part["curve"])
+        return
     for name in ("score", "paper_average"):
         if name in part:
             print(_line(name, part[name]))
@@ -276,6 +292,22 @@ def _print_numbers(part: dict[str, Any]) -> None:
     if told := part.get("superseded"):
         shares = f"newest target {told['newest']:.3f}, stale {told['stale']:.3f}"
         print(f"superseded  {told['edits']} edits, in no mean; of their {told['probes']} questions: {shares}")
+
+
+def _print_blocks(curve: list[dict[str, Any]]) -> None:
+    """The paper's columns by block size, teacher-forced."""
+    heads = {
+        "reliability": "Rel",
+        "text_generality": "T-Gen",
+        "image_generality": "M-Gen",
+        "text_locality": "T-Loc",
+        "image_locality": "M-Loc",
+    }
+    print("".join(f"{head:>9}" for head in ("edits", *heads.values(), "Average", "records", "failed")))
+    for point in curve:
+        found = [point["metrics"].get(kind, {}).get("teacher_forced") for kind in heads]
+        shares = ["" if one is None else f"{one['value']:.3f}" for one in [*found, point.get("average")]]
+        print("".join(f"{cell:>9}" for cell in (point["step"], *shares, point["records"], point["failed"])))
 
 
 def _line(name: str, found: dict[str, Any]) -> str:
