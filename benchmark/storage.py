@@ -49,7 +49,7 @@ def save_stream(stream: EditStream, path: Path, *, beside: Mapping[str, bytes] =
     partial = path.absolute().with_name(f".{path.absolute().name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
-        _write(stream, rows=partial / "rows.arrow", folder=partial / "stream")
+        _write(stream, partial / "stream")
         for name, content in beside.items():
             with (partial / "stream" / name).open("xb") as file:  # nothing of the stream's own is written over
                 file.write(content)
@@ -87,22 +87,20 @@ def load_stream(path: Path) -> EditStream:
     return EditStream(rows, source)
 
 
-def _write(stream: EditStream, *, rows: Path, folder: Path) -> None:
-    """Rows go to an Arrow file as they come, so that no stream has to fit into memory; from there into `folder`."""
+def _write(stream: EditStream, folder: Path) -> None:
+    """Rows go to the file as they come: neither the stream nor its pictures have to fit into memory."""
     import datasets
-    from datasets.arrow_writer import ArrowWriter
 
-    features = _features()
+    source, features = stream.source, _features()
+    about = f"Edits of {source.dataset}, split {source.split}, seed {source.seed}; stream sha256 {stream.sha256}."
+    # An empty dataset makes the folder what `load_from_disk` expects; its one file is then written here.
+    # (`save_to_disk` of the rows would copy every picture once more, through memory.)
+    info = datasets.DatasetInfo(description=about, features=features)
+    empty = cast(Any, datasets).Dataset.from_dict({name: [] for name in features}, features=features, info=info)
     with _no_progress_bars():
-        writer = ArrowWriter(features=features, path=str(rows), writer_batch_size=64)
-        for edit in stream:
-            writer.write(features.encode_example(_row(edit)))
-        writer.finalize()
-        writer.close()
-        source = stream.source
-        about = f"Edits of {source.dataset}, split {source.split}, seed {source.seed}; stream sha256 {stream.sha256}."
-        info = datasets.DatasetInfo(description=about, features=features)
-        cast(Any, datasets).Dataset.from_file(str(rows), info=info).save_to_disk(folder)
+        empty.save_to_disk(folder, num_shards=1)
+    (file,) = folder.glob("*.arrow")
+    _write_rows(stream, file, features.arrow_schema)
     card = {
         "schema_version": SCHEMA_VERSION,
         "source": source.canonical(),
@@ -112,7 +110,32 @@ def _write(stream: EditStream, *, rows: Path, folder: Path) -> None:
     (folder / _CARD).write_text(canonical_json(card) + "\n", encoding="utf-8")
 
 
+def _write_rows(stream: EditStream, file: Path, schema: Any) -> None:
+    import pyarrow
+
+    pa: Any = pyarrow
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        for rows in batches(stream):
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+
+
+def batches(stream: EditStream) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a stream, some at a time: at most 64, and few enough for 4 MB of pictures, or one."""
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for edit in stream:
+        row, weight = _row(edit)
+        if rows and (len(rows) == 64 or size + weight > 2**22):
+            yield rows
+            rows, size = [], 0
+        rows.append(row)
+        size += weight
+    if rows:
+        yield rows
+
+
 def _features() -> Any:
+    """Columns of a row. Whoever changes them keeps `_Rows` able to read what was stored before."""
     from datasets import Features, Image, List, Value
 
     text, flag = Value("string"), Value("bool")
@@ -133,11 +156,11 @@ def _features() -> Any:
     )
 
 
-def _row(edit: Edit) -> dict[str, object]:
-    """What the digests cover, and the pictures."""
+def _row(edit: Edit) -> tuple[dict[str, Any], int]:
+    """What the digests cover, and the pictures; with the bytes that the pictures take."""
     encoded: dict[str, bytes] = {}  # most probes of an edit share its picture
 
-    def columns(picture: Picture | None) -> dict[str, object]:
+    def columns(picture: Picture | None) -> dict[str, Any]:
         if picture is None:
             return {"image": None, "image_sha256": None, "image_path": None}
         known = {"image_sha256": picture.sha256, "image_path": picture.path}
@@ -148,7 +171,8 @@ def _row(edit: Edit) -> dict[str, object]:
         return {"image": {"bytes": encoded[picture.sha256], "path": None}, **known}
 
     probes = [{**probe.canonical(), **columns(probe.image)} for probe in edit.probes]
-    return {"id": edit.id, **edit.canonical(), **columns(edit.image), "probes": probes}
+    row: dict[str, Any] = {"id": edit.id, **edit.canonical(), **columns(edit.image), "probes": probes}
+    return row, sum(len(each["image"]["bytes"]) for each in (row, *row["probes"]) if each["image"] is not None)
 
 
 def _encode(picture: Picture) -> bytes:
@@ -198,9 +222,9 @@ class _Rows(Sequence[Edit]):
     def _edit(self, position: int) -> Edit:
         table = self._dataset[position]
         texts = table.drop_columns(["image", "probes"]).to_pylist()[0]
-        probes = table["probes"].combine_chunks().flatten()
+        probes = table["probes"].chunk(0).flatten()  # one row lies in one chunk; combining would copy its pictures
         edit = Edit(
-            image=_picture(table["image"].combine_chunks(), 0, texts["image_sha256"], texts.get("image_path")),
+            image=_picture(table["image"].chunk(0), 0, texts["image_sha256"], texts.get("image_path")),
             prompt=texts["prompt"],
             target=texts["target"],
             probes=tuple(_probes(probes)),
@@ -228,7 +252,7 @@ def _picture(images: Any, at: int, sha256: str | None, path: str | None) -> Pict
     """A picture whose bytes stay in the mapped file until it is opened."""
     if sha256 is None:
         return None
-    if path is not None and not images[at].is_valid:
+    if path is not None and images.slice(at, 1).null_count:  # images[at] would read the picture
         return missing_picture(path)
     return Picture(_StoredPicture(lambda: images.field("bytes")[at].as_py(), sha256, path), sha256, path)
 
