@@ -27,16 +27,24 @@ MENDABLE, UNEXPECTED, VOID, INTERRUPTED = 2, 1, 3, 130
 class _DataGroup(typer.core.TyperGroup):
     """The verbs of `data`, imported when somebody asks for them."""
 
+    where = ".data_builders.cli"
+
     def _verbs(self) -> Any:
         from importlib import import_module
 
-        return typer.main.get_command(cast("Any", import_module(".data_builders.cli", __package__)).app)
+        return typer.main.get_command(cast("Any", import_module(self.where, __package__)).app)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return self._verbs().list_commands(ctx)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return self._verbs().get_command(ctx, cmd_name)
+
+
+class _ConvertGroup(_DataGroup):
+    """The verbs of `convert`."""
+
+    where = ".benchmark.cli"
 
 
 app = typer.Typer(
@@ -48,6 +56,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(typer.Typer(cls=_DataGroup, help="Build, look at and audit datasets."), name="data")
+app.add_typer(typer.Typer(cls=_ConvertGroup, help="Convert checkpoints of other code, and back."), name="convert")
 
 EditorName = Annotated[str, typer.Option("--editor", help="A name, path/to/file.py:Class or package.module:Class.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="A name, or the folder of a stored stream.")]
