@@ -121,7 +121,7 @@ def read_released(
         backbone_sha256="",
         trained_on=[],
         train_seconds=0.0,
-        options={"converted_from": path.name},
+        options={"converted": "from the released code"},
     )
 
 

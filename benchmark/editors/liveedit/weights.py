@@ -74,26 +74,33 @@ class TrainedModules:
                 f"liveedit has no trained modules for backbone {backbone} ({path.name} is not there); "
                 "train them with `liveedit-bench train --editor liveedit` and pass --option weights=FILE"
             )
+        trained = cls.read(path)
+        if trained.backbone_sha256 not in ("", backbone_sha256):
+            raise BenchError(
+                f"{path.name} was trained for another backbone ({trained.backbone}, weights "
+                f"{trained.backbone_sha256[:12]}, here {backbone} {backbone_sha256[:12]}); "
+                "train LiveEdit for this one with `liveedit-bench train --editor liveedit`"
+            )
+        return trained
+
+    @classmethod
+    def read(cls, path: Path) -> TrainedModules:
+        """Read what `save` wrote, for whatever backbone. Raises `BenchError` when the file is damaged."""
         try:
             tensors, header = read_tensors(path)
             modules = LiveEditModules(Architecture(**json.loads(header["architecture"])))
-            modules.load_state_dict(tensors)
+            modules.load_state_dict(tensors, assign=True)
+            return cls(
+                modules=modules,
+                backbone=header["backbone"],
+                backbone_sha256=header["backbone_sha256"],
+                trained_on=json.loads(header["trained_on"]),
+                train_seconds=float(header["train_seconds"]),
+                options=json.loads(header["options"]),
+                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            )
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
             raise BenchError(
-                f"{path} holds no LiveEdit modules ({type(error).__name__}); train them again or fetch the file anew"
+                f"{path} holds no LiveEdit modules ({type(error).__name__}); train them again or fetch the file anew "
+                "(a checkpoint of the released code is converted first: liveedit-bench convert liveedit)"
             ) from error
-        if header["backbone_sha256"] not in ("", backbone_sha256):
-            raise BenchError(
-                f"{path.name} was trained for another backbone ({header['backbone']}, weights "
-                f"{header['backbone_sha256'][:12]}, here {backbone} {backbone_sha256[:12]}); "
-                "train LiveEdit for this one with `liveedit-bench train --editor liveedit`"
-            )
-        return cls(
-            modules=modules,
-            backbone=header["backbone"],
-            backbone_sha256=header["backbone_sha256"],
-            trained_on=json.loads(header["trained_on"]),
-            train_seconds=float(header["train_seconds"]),
-            options=json.loads(header["options"]),
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
