@@ -190,8 +190,9 @@ def _looked_at(draft: _Draft, manifest: Manifest, *, skip: bool) -> _Draft:
     edit = draft.edit
     if edit is None:
         return draft
-    for entry in (manifest.by_path[path] for path in _paths(edit)) if skip else ():
-        if entry.status != "ok":
+    for path in _paths(edit) if skip else ():
+        entry = manifest.by_path.get(path)
+        if entry is not None and entry.status != "ok":
             return replace(draft, edit=None, reason=f"picture cannot be used: {entry.problem}")
 
     def found(picture: Picture | None) -> Picture | None:
