@@ -89,7 +89,9 @@ class BlockReplay:
 
     def play(self) -> pd.DataFrame:
         """Everything that is still to be done. Returns the whole answers table."""
-        # Before anything is edited: no editor can blur what f_0 said.
+        # Before anything is edited: no editor can blur what f_0 said. An editor given as an object may have been used.
+        self.system.backbone.restore()
+        self.system.editor.reset()
         self._unedited = {size: self._ask_unedited(size) for size in self.sizes}
         for size in self.sizes:
             for block in self.blocks(size):

@@ -130,6 +130,7 @@ def _finish(
     folder, journal, records = replay.folder, replay.journal, len(replay.edits)
     folder.write(folder.probes, to_bytes(table, replay.info))
     checked = journal.last("checked") or _check(replay)
+    replay.system.editor.reset()
     outcomes = {size: replay.outcomes(size) for size in replay.sizes}
     # An edit may fail in the blocks of one size and succeed in those of another; it is counted once.
     failures: dict[int, str] = {}
