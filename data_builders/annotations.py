@@ -62,7 +62,10 @@ class Annotations:
             at = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
             if first["type"] == "missing":
                 self.refuse(index, at, "is missing")
-            self.refuse(index, at, f"must be {_WANTED.get(first['type'], 'different')}, is {kind(first['input'])}")
+            wanted = _WANTED.get(first["type"], first["msg"])  # a validator of a source words its own
+            if first["type"] == "literal_error":
+                wanted = f"one of {first.get('ctx', {})['expected']}"
+            self.refuse(index, at, f"must be {wanted}, is {kind(first['input'])}")
 
 
 class _Twice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -60,23 +61,28 @@ class Card:
         """The card for a terminal of 100 columns, at most 40 lines."""
         lines = [f"{self.name}: {self.title}", self.url, ""]
         lines += _wrapped("licence", self.licence) + _wrapped("citation", self.citation)
-        lines += ["", "files"]
-        for file in self.files:
-            count = "not counted" if file.records is None else f"{file.records:,} records"
-            names = f" ({', '.join(file.names)})" if file.names else ""
-            lines.append(f"  {file.split:<11} {count:<14} {file.what}{names}")
-        if not any(file.sha256 for file in self.files):
-            lines += _wrapped("sha256", "of no file is known: counts are compared, and a difference is a warning")
-        else:
-            lines += [f"  {file.split:<11} sha256 {file.sha256}" for file in self.files if file.sha256]
-        lines += ["", *_wrapped("pictures", ", ".join(root or "." for root in self.image_roots) or "as annotated")]
+        lines += ["", *self._files()]
+        roots = ", ".join("the folder itself" if root in ("", ".") else root for root in self.image_roots)
+        lines += _wrapped("pictures", f"looked for below --images in: {roots or 'the folder itself'}")
         appended = ", ".join(f"{role.replace('_', ' ')} {suffix!r}" for role, suffix in self.suffixes.items())
         lines += _wrapped("paper", f"appended to questions: {appended or 'nothing'}")
         lines += [line for note in self.notes for line in _wrapped("note", note)]
         return "\n".join(lines)
 
+    def _files(self) -> list[str]:
+        lines: list[str] = []
+        for file in self.files:
+            count = "not counted" if file.records is None else f"{file.records:,} records"
+            lines += _wrapped("file", f"{file.split}: {count}, {file.what}{_named(file.names)}")
+            lines += _wrapped("", f"sha256 {file.sha256}") if file.sha256 else []
+        if self.files and not any(file.sha256 for file in self.files):
+            lines += _wrapped("sha256", "of no file is known: counts are compared, and a difference is a warning")
+        return [*lines, ""] if lines else []
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return f" ({', '.join(names)})" if names else ""
+
 
 def _wrapped(label: str, text: str) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(text, WIDTH, initial_indent=f"{label:<10}", subsequent_indent=" " * 10, break_long_words=False)

@@ -1,6 +1,7 @@
 """Hand-written annotation files in the schemas of the field, and pictures for the paths they name.
 
-Every text is made up. The files hold each anomaly that the real ones are known for; pictures are drawn when a test asks.
+Every text is made up. The files hold each anomaly that the real ones are known for; pictures are drawn when a test
+asks for them.
 """
 
 from __future__ import annotations

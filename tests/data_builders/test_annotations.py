@@ -77,7 +77,7 @@ def test_records_that_are_not_of_the_schema(content: str, said: str, tmp_path: P
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="cannot read .*nothing.json: No such file"):
+    with pytest.raises(BenchError, match=r"cannot read .*nothing\.json: No such file"):
         read_annotations(tmp_path / "nothing.json")
     with pytest.raises(BenchError, match="directory"):
         read_annotations(tmp_path)
