@@ -1,4 +1,4 @@
-"""The verbs of `liveedit-bench data`: list, build, look at and audit datasets.
+"""The verbs of `liveedit-bench data`: list, build, look at, audit and arrange datasets.
 
 A verb imports what it needs when it is called; a `BenchError` is printed as one line by `liveedit_bench.cli`.
 """
@@ -14,12 +14,14 @@ from ..errors import BenchError
 from . import cli_build
 from .audit.cli import audit
 from .console import AsJson, Debug, Seed, check_room, print_json
+from .scenarios.cli import arrange
 
-app = typer.Typer(help="Build, look at and audit datasets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Build, look at, audit and arrange datasets.", no_args_is_help=True, rich_markup_mode=None)
 app.command("list")(cli_build.list_)
 app.command()(cli_build.card)
 app.command()(cli_build.build)
 app.command()(audit)
+app.command()(arrange)
 
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
 
