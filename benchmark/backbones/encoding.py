@@ -1,16 +1,15 @@
 """Question and answer as token ids, each with the part it plays.
 
-Prompt and target are tokenised as one text and told apart by character offsets: tokenised apart
-they may not join to the ids the model would see. The single image token of the text is then
-replaced by as many as the model's own processor asks for at that picture size.
+Prompt and target are tokenised as one text, the picture's tokens written out as the model's own processor writes them,
+and told apart by character offsets: tokenised apart they may not join to the ids the model would see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,13 @@ from torch import Tensor
 from ...errors import BenchError
 from ..edits import Picture
 from .cache import ByteCache
+from .template import IMAGE_FIELD, Filled, Template
 
 OTHER, IMAGE, PROMPT, ANSWER = range(4)
-"""The part a token plays. OTHER: BOS, padding and template words before the picture."""
+"""The part a token plays. OTHER: BOS, padding, tokens that frame the picture or the turn of a chat."""
 
 PIXEL_CACHE_BYTES = 512 * 2**20
+_OF_THE_TEXT = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "labels"}
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,24 @@ class Row:
 class Pixels:
     """One picture as the model takes it.
 
-    expansion: the ids that stand for the picture in the text.
-    inputs: what the image processor returned, each with a leading dimension of 1.
+    expansion: the text that stands for the picture.
+    inputs: what the processor returned for it alone.
     """
 
-    expansion: tuple[int, ...]
+    expansion: str
     inputs: dict[str, Tensor]
 
 
 class Encoder:
     """Texts and pictures of one processor.
 
-    template: how a picture and a prompt are joined, with the fields ``image`` and ``prompt``.
+    image_id: the token whose rows the picture's features take; by default that of the processor's image token.
+    image_tokens: how many of them a picture has, for processors that put them before the text.
     """
 
-    def __init__(self, processor: Any, template: str) -> None:
+    def __init__(
+        self, processor: Any, template: Template, *, image_id: int | None = None, image_tokens: int | None = None
+    ) -> None:
         self.processor = processor
         self.tokenizer: Any = processor.tokenizer
         if not self.tokenizer.is_fast:
@@ -63,43 +67,55 @@ class Encoder:
             )
         self.template = template
         self.image_token = str(processor.image_token)
-        self.image_id = int(self.tokenizer.convert_tokens_to_ids(self.image_token))
-        self.special_ids = frozenset(int(index) for index in self.tokenizer.all_special_ids) - {self.image_id}
-        self._expansions: dict[tuple[int, int], tuple[int, ...]] = {}
+        own_id: int = self.tokenizer.convert_tokens_to_ids(self.image_token)
+        self.image_id = own_id if image_id is None else image_id
+        self._picture_first = IMAGE_FIELD not in template.image
+        self._image_tokens = image_tokens
+        self._special = frozenset(self.tokenizer.get_added_vocab().values())
         self._pixels: ByteCache[Pixels] = ByteCache(PIXEL_CACHE_BYTES)
         self.row = lru_cache(maxsize=65536)(self._row)
         self.target_ids = lru_cache(maxsize=65536)(self._target_ids)
 
-    def text(self, prompt: str, target: str | None, *, image: bool) -> tuple[str, int]:
-        """The whole text, and the index of the character where the answer with its space begins."""
+    def question(self, prompt: str, expansion: str | None = None) -> Filled:
+        """The text that goes before an answer."""
         if self.image_token in prompt:
             raise BenchError(f"the prompt {prompt!r} contains the image token {self.image_token}; remove it")
-        question = self.template.format(image=self.image_token, prompt=prompt) if image else prompt
-        if target is None:
-            return question, len(question)
-        return f"{question} {target}", len(question)
+        return self.template.fill(prompt, expansion)
 
-    def _row(self, prompt: str, expansion: tuple[int, ...] | None, target: str | None) -> Row:
-        text, question_end = self.text(prompt, target, image=expansion is not None)
+    def _row(self, prompt: str, expansion: str | None, target: str | None) -> Row:
+        filled = self.question(prompt, expansion)
+        question_end = len(filled.text)
+        text = filled.text if target is None else f"{filled.text}{self.template.join}{target}"
         encoded = self.tokenizer(text, return_offsets_mapping=True)
-        ids: list[int] = []
-        parts: list[int] = []
-        awaiting = expansion is not None  # tokens before the picture are no part of the prompt
-        for index, (_, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-            if index == self.image_id and expansion is not None:
-                ids.extend(expansion)
-                parts.extend(IMAGE if each == self.image_id else OTHER for each in expansion)
-                awaiting = False
-                continue
-            ids.append(index)
-            if awaiting or end == 0:  # special tokens added by the tokenizer have empty offsets
-                parts.append(OTHER)
-            else:
-                # A token that is the space alone (byte-level BPE has such) belongs to the answer: it must be said too.
-                parts.append(ANSWER if end > question_end else PROMPT)
+        ids: list[int] = encoded["input_ids"]
+        parts = [
+            self._part(index, start, end, filled, question_end)
+            for index, (start, end) in zip(ids, encoded["offset_mapping"], strict=True)
+        ]
+        if expansion is not None and self._picture_first:
+            first: list[int] = self.tokenizer(expansion, add_special_tokens=False)["input_ids"]
+            ids, parts = [*first, *ids], [*(IMAGE if each == self.image_id else OTHER for each in first), *parts]
         return Row(np.asarray(ids, dtype=np.int64), np.asarray(parts, dtype=np.int8))
 
-    def row_with_ids(self, prompt: str, expansion: tuple[int, ...] | None, answer: Sequence[int]) -> Row:
+    def _part(self, index: int, start: int, end: int, filled: Filled, question_end: int) -> int:
+        if end == 0:  # special tokens added by the tokenizer have empty offsets
+            return OTHER
+        # A token that is the space alone (byte-level BPE has such) belongs to the answer: it must be said too.
+        if end > question_end:
+            return ANSWER
+        image_start, image_end = filled.image
+        if image_start <= start and end <= image_end:
+            return IMAGE if index == self.image_id else OTHER
+        prompt_start, prompt_end = filled.prompt
+        if start >= prompt_end:
+            return OTHER
+        if end > prompt_start:
+            return PROMPT
+        # Words of the template between picture and prompt go with the prompt, tokens that end the picture do not.
+        after_image = 0 < image_end <= start
+        return PROMPT if after_image and index not in self._special else OTHER
+
+    def row_with_ids(self, prompt: str, expansion: str | None, answer: Sequence[int]) -> Row:
         """The question followed by given answer ids."""
         row = self.row(prompt, expansion, None)
         return Row(
@@ -118,14 +134,19 @@ class Encoder:
         if cached is not None:
             return cached
         image = picture.open()
+        if self._image_tokens is None:
+            found = self.processor(
+                images=[image], text=[self.image_token], return_tensors="pt", return_text_replacement_offsets=True
+            )
+            expansion = str(found["text_replacement_offsets"][0][0]["replacement"])
+        else:  # a processor that puts the picture first replaces nothing
+            found = self.processor(images=[image], return_tensors="pt")
+            expansion = self.image_token * self._image_tokens
         inputs = {
             name: value
-            for name, value in self.processor.image_processor(images=[image], return_tensors="pt").items()
-            if isinstance(value, Tensor)
+            for name, value in cast("Mapping[str, object]", found).items()
+            if isinstance(value, Tensor) and name not in _OF_THE_TEXT
         }
-        if image.size not in self._expansions:
-            ids: list[int] = self.processor(images=[image], text=[self.image_token])["input_ids"][0]
-            self._expansions[image.size] = tuple(index for index in ids if index not in self.special_ids)
-        pixels = Pixels(self._expansions[image.size], inputs)
+        pixels = Pixels(expansion, inputs)
         self._pixels.put(picture.sha256, pixels, sum(value.nbytes for value in inputs.values()))
         return pixels

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from .cache import ByteCache
-from .encoding import Pixels
-from .pristine import PristineWeights
+from .pristine import PristineWeights, same_bits
 
 FEATURE_CACHE_BYTES = 512 * 2**20
 
@@ -20,64 +19,66 @@ def _acts(hook: object) -> bool:
     return getattr(hook, "__module__", None) != "transformers.utils.output_capturing"
 
 
-class FeatureCache:
-    """Projected features by picture, for models whose vision side is a child of their base model beside the decoder.
+def _busy(module: Any) -> bool:
+    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    return bool(module.training) or any(map(_acts, hooks))
 
-    The cache holds features of the pristine vision side only, and is passed by whenever that side
-    differs from its pristine weights, trains, or carries a hook. Each picture goes through alone:
-    kernels round differently in batches, and a picture's features must not depend on its company.
+
+class FeatureCache:
+    """Rows of the decoder's input by picture, for families in which they depend on nothing else.
+
+    The cache holds rows of the pristine vision side only (all but the decoder and the output head), and is passed by
+    whenever that side differs from its pristine weights, trains, or carries a hook. Each picture goes through alone:
+    kernels round differently in batches, and a picture's rows must not depend on its company.
     """
 
     def __init__(self, model: nn.Module, decoder: nn.Module, pristine: PristineWeights) -> None:
-        self._model: Any = model
+        self._model = model
         self._decoder = decoder
+        self._head: nn.Module | None = cast(Any, model).get_output_embeddings()
         self._entries: ByteCache[Tensor] = ByteCache(FEATURE_CACHE_BYTES)
-        prefix = f"{self._model.base_model_prefix}."
-        device = next(model.parameters()).device
-        self._pristine = {
-            name: {
-                key.removeprefix(f"{prefix}{name}."): value.to(device)
-                for key, value in pristine.weights.items()
-                if key.startswith(f"{prefix}{name}.")
-            }
-            for name, _ in self._vision_side()
-        }
+        known = {**pristine.weights, **pristine.buffers}
+        self._pristine = {name: known.get(name, value).to(value.device) for name, value in self._tensors()}
 
-    def _vision_side(self) -> Iterator[tuple[str, nn.Module]]:
-        """Looked up afresh each time, since editors may replace modules."""
-        children: list[tuple[str, nn.Module]] = list(self._model.base_model.named_children())
-        return ((name, child) for name, child in children if child is not self._decoder)
+    def _vision_side(self, parent: nn.Module | None = None, prefix: str = "") -> Iterator[tuple[str, nn.Module, bool]]:
+        """Name, module and whether its children belong to it, looked up afresh since editors may replace modules."""
+        parent = self._model if parent is None else parent
+        yield prefix, parent, False
+        for name, child in parent.named_children():
+            if child is self._decoder or child is self._head:
+                continue
+            if any(inner is self._decoder for inner in child.modules()):
+                yield from self._vision_side(child, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}.", child, True
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for prefix, module, whole in self._vision_side():
+            for name, value in (*module.named_parameters(recurse=whole), *module.named_buffers(recurse=whole)):
+                yield prefix + name, value
 
     def _is_pristine(self) -> bool:
-        for name, part in self._vision_side():
-            for module in cast("Iterator[Any]", part.modules()):
-                if module.training or any(
-                    map(_acts, (*module._forward_hooks.values(), *module._forward_pre_hooks.values()))
-                ):
-                    return False
-            expected = self._pristine.get(name, {})
-            found = dict(part.named_parameters())
-            if found.keys() != expected.keys():
+        for _, part, whole in self._vision_side():
+            if whole and any(map(_busy, part.modules())):
                 return False
-            for key, parameter in found.items():
-                if parameter.requires_grad or not torch.equal(parameter, expected[key]):
-                    return False
-        return True
+        found = dict(self._tensors())
+        if found.keys() != self._pristine.keys():
+            return False
+        return not any(
+            value.requires_grad or not same_bits(value, self._pristine[name]) for name, value in found.items()
+        )
 
     @torch.inference_mode(False)
     @torch.no_grad()
-    def get(self, keys: Sequence[str], pixels: Sequence[Pixels]) -> list[Tensor] | None:
-        """Features [image tokens, hidden_size] of each picture, or None when they must be computed by the model."""
-        if not keys or not self._is_pristine():
+    def get(self, keys: list[str], compute: Callable[[int], Tensor]) -> list[Tensor] | None:
+        """Rows of each picture; ``compute(i)`` gives those of an unknown one. None: the model must compute them all."""
+        if not self._is_pristine():
             return None
         features: list[Tensor] = []
-        for key, picture in zip(keys, pixels, strict=True):
+        for index, key in enumerate(keys):
             known = self._entries.get(key)
             if known is None:
-                values = picture.inputs["pixel_values"].to(self._model.device, self._model.dtype)
-                known = self._model.base_model.get_image_features(pixel_values=values, return_dict=True).pooler_output[
-                    0
-                ]
+                known = compute(index)
                 self._entries.put(key, known, known.nbytes)
             features.append(known)
         return features

@@ -1,11 +1,12 @@
 """Any Hugging Face image-text-to-text model as a backbone.
 
-Written for LLaVA; another family needs no more than a template, unless its pictures come with further inputs.
+What differs between families of models stands in `families`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,16 +17,15 @@ from torch import Tensor, nn
 from ...errors import BenchError
 from ..backbone import Answer, Batch, Query
 from .encoding import ANSWER, IMAGE, PROMPT, Encoder, Pixels, Row
+from .families import family_of, template_for
+from .family import Whole
 from .features import FeatureCache
+from .loading import load_pair, revision_of
+from .pictures import alone, collated
 from .pristine import PristineWeights
+from .template import Template
 
 EMBLEM_FOLDER = Path(__file__).parent / "emblem" / "weights"
-TEMPLATES = {"llava": "{image}\n{prompt}"}
-"""How picture and prompt are joined, by `model_type`; no chat template, as in the paper's protocol."""
-PICTURES_ARE_ROWS = {"llava"}
-"""Families whose pictures enter as rows of the decoder's input and in no other way; their features are remembered."""
-DEFAULT_TEMPLATE = "{image}\n{prompt}"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load_emblem(*, device: str = "cpu", dtype: str = "float32") -> HuggingFaceBackbone:
@@ -34,17 +34,6 @@ def load_emblem(*, device: str = "cpu", dtype: str = "float32") -> HuggingFaceBa
     Raises `BenchError` when the device or dtype cannot be used here.
     """
     return HuggingFaceBackbone.load(EMBLEM_FOLDER, name="emblem-llava", device=device, dtype=dtype)
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device called `name`. Raises `BenchError` when this machine or this torch has none."""
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise BenchError(f"device {name!r} cannot be used here ({reason}); use --device cpu") from None
-    return device
 
 
 class HuggingFaceBackbone:
@@ -60,70 +49,69 @@ class HuggingFaceBackbone:
         processor: object,
         *,
         name: str,
-        template: str = DEFAULT_TEMPLATE,
+        template: str | None = None,
         max_new_tokens: int = 8,
+        loaded_as: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.max_new_tokens = max_new_tokens
         self._model: Any = model.eval().requires_grad_(False)
-        self._encoder = Encoder(processor, template)
-        self._decoder: Any = self._model.get_decoder()
+        self._family = family_of(model)
+        chosen = template_for(self._family, processor, name, template)
+        self._encoder = Encoder(
+            processor, chosen, image_id=self._family.image_id, image_tokens=self._family.image_tokens
+        )
         self._pristine = PristineWeights(model)
-        self._features = FeatureCache(model, self._decoder, self._pristine)
-        # Multimodal rotary positions (Qwen2-VL and its kin) are worked out by the model itself.
-        self._plain_positions = not hasattr(self._model.base_model, "get_rope_index")
-        self._pictures_are_rows = self._model.config.model_type in PICTURES_ARE_ROWS
+        self._features = FeatureCache(model, self._family.decoder, self._pristine)
         tokenizer = self._encoder.tokenizer
+        self._eos_id = int(tokenizer.convert_tokens_to_ids(chosen.end) if chosen.end else tokenizer.eos_token_id)
         self._pad_id = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+        self.loaded_as: Mapping[str, str] = {**(loaded_as or {}), "template": chosen.image}
+        """What beside the weights decides the answers: template, revision, quantization."""
 
     @classmethod
     def load(
         cls,
-        folder: str | Path,
+        place: str | Path,
         *,
         name: str | None = None,
         device: str = "cpu",
         dtype: str = "float32",
         max_new_tokens: int = 8,
         image_backend: str = "pil",
+        template: str | None = None,
+        revision: str | None = None,
+        device_map: str | None = None,
+        quantization: str | None = None,
     ) -> HuggingFaceBackbone:
-        """Open a folder written by `save_pretrained` (model, tokenizer and processor).
+        """Open a folder written by `save_pretrained` (model, tokenizer and processor), or a model of the hub.
 
+        place: the folder, or a hub id such as ``llava-hf/llava-1.5-7b-hf``.
         image_backend: which image processor transformers uses; left to itself it picks torchvision where that is
             installed, and resized pixels then differ by up to 0.014.
+        template: ``plain``, ``chat`` or a text with the fields ``{image}`` and ``{prompt}``; by default the family's.
+        revision: a commit, branch or tag of the hub. device_map: of accelerate, such as ``auto``.
+        quantization: ``8bit`` or ``4bit`` (bitsandbytes); what is restored and named is then the quantised weights.
 
-        Raises `BenchError` when the folder holds no such model, or the device or dtype cannot be used here.
+        Raises `BenchError` when there is no such model, or the device or dtype cannot be used here.
         """
-        if dtype not in DTYPES:
-            raise BenchError(f"unknown dtype {dtype!r}; use one of {', '.join(DTYPES)}")
-        target = pick_device(device)
-        folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise BenchError(f"{folder} holds no model (config.json is missing); give a folder made by save_pretrained")
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-        from transformers.utils import logging
-
-        progress = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
-        try:
-            processor = cast(Any, AutoProcessor).from_pretrained(folder, backend=image_backend, local_files_only=True)
-            model = cast(Any, AutoModelForImageTextToText).from_pretrained(
-                folder, dtype=DTYPES[dtype], local_files_only=True
-            )
-        except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            raise BenchError(f"{folder} is no image-text-to-text model that transformers can load: {reason}") from error
-        finally:
-            if progress:
-                logging.enable_progress_bar()
-        if target.type == "cpu":
-            torch.set_flush_denormal(True)  # denormal weights slow a CPU down several times over
+        model, processor = load_pair(
+            place,
+            device=device,
+            dtype=dtype,
+            image_backend=image_backend,
+            revision=revision,
+            device_map=device_map,
+            quantization=quantization,
+        )
+        given = {"revision": revision_of(model) or revision, "device_map": device_map, "quantization": quantization}
         return cls(
-            model.to(target),
+            model,
             processor,
-            name=name or folder.resolve().name,
-            template=TEMPLATES.get(model.config.model_type, DEFAULT_TEMPLATE),
+            name=name or (place if isinstance(place, str) and not Path(place).is_dir() else Path(place).resolve().name),
+            template=template,
             max_new_tokens=max_new_tokens,
+            loaded_as={key: value for key, value in given.items() if value is not None},
         )
 
     @property
@@ -142,19 +130,29 @@ class HuggingFaceBackbone:
         return self._model.get_input_embeddings().weight.device
 
     @property
+    def template(self) -> Template:
+        """How a picture and a question become one text."""
+        return self._encoder.template
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The module that holds `layers`, and what stands before and after them."""
+        return self._family.decoder
+
+    @property
     def layers(self) -> Sequence[nn.Module]:
         """The decoder blocks, input side first."""
-        return cast("Sequence[nn.Module]", self._decoder.layers)
+        return cast("Sequence[nn.Module]", self._family.decoder.layers)
 
     @property
     def hidden_size(self) -> int:
         """Width of the decoder's residual stream."""
-        return int(self._model.config.get_text_config().hidden_size)
+        return int(self._family.text_config.hidden_size)
 
     @property
     def eos_id(self) -> int:
         """The token id that ends an answer."""
-        return int(self._encoder.tokenizer.eos_token_id)
+        return self._eos_id
 
     @property
     def weights_sha256(self) -> str:
@@ -188,7 +186,7 @@ class HuggingFaceBackbone:
 
     def logits(self, batch: Batch) -> Tensor:
         """[B, T, vocabulary] in float32."""
-        return self._forward(batch).logits.float()
+        return self._forward(batch)[0].logits.to(self.device).float()
 
     def generate(self, queries: Sequence[Query], *, max_new_tokens: int | None = None) -> list[Answer]:
         """Greedy answers, one per query, in order; all queries go through as one batch."""
@@ -206,14 +204,16 @@ class HuggingFaceBackbone:
         if not bool(batch.attention_mask[:, -1].all()):
             raise ValueError("generate_batch needs a batch padded on the left")
         limit = self.max_new_tokens if max_new_tokens is None else max_new_tokens
-        cache = DynamicCache(config=self._model.config.get_text_config())
-        output = self._forward(batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        mask, positions = batch.attention_mask, batch.attention_mask.sum(dim=1, keepdim=True)
+        cache = DynamicCache(config=self._family.text_config)
+        options: dict[str, Any] = {"past_key_values": cache, "use_cache": True}
+        output, positions = self._forward(batch, **options, logits_to_keep=1)
+        following = None if positions is None else self._family.following(positions)
+        mask = batch.attention_mask
         tokens: list[Tensor] = []
         gaps: list[Tensor] = []
         ended = torch.zeros(len(batch), dtype=torch.bool, device=mask.device)
         for step in range(limit):
-            best = output.logits[:, -1].float().topk(2)
+            best = output.logits[:, -1].to(self.device).float().topk(2)
             token = best.indices[:, 0]
             tokens.append(token)
             gaps.append(best.values[:, 0] - best.values[:, 1])
@@ -221,10 +221,9 @@ class HuggingFaceBackbone:
             if step + 1 == limit or bool(ended.all()):
                 break
             mask = torch.cat([mask, mask.new_ones(len(batch), 1)], dim=1)
-            extra = {"position_ids": positions + step} if self._plain_positions else {}
-            output = self._model(
-                input_ids=token[:, None], attention_mask=mask, past_key_values=cache, use_cache=True, **extra
-            )
+            if following is not None:
+                options["position_ids"] = following + step
+            output = self._family.step(token[:, None], mask, options)
         if not tokens:
             return [Answer((), "", float("inf"))] * len(batch)
         rows = cast("list[list[int]]", cast(Any, torch.stack(tokens, dim=1)).tolist())
@@ -271,48 +270,65 @@ class HuggingFaceBackbone:
             parts[index, where] = row.parts
             mask[index, where] = 1
         device = self.device
-        present = [image.inputs for image in pictures if image is not None]
-        inputs = {
-            name: torch.cat([each[name] for each in present]).to(device) for name in (present[0] if present else {})
-        }
+        present = [image for image in pictures if image is not None]
+        extra = {} if self._family.remembers else _joined(present)
+        pixels = extra.pop("pixel_values", None)
+        if pixels is None:
+            pixels = collated([image.inputs["pixel_values"] for image in present])
         return Batch(
             input_ids=torch.as_tensor(ids, device=device),
             attention_mask=torch.as_tensor(mask, device=device),
-            pixels=inputs.pop("pixel_values", None),
+            pixels=None if pixels is None else pixels.to(device),
             image_mask=torch.as_tensor(parts == IMAGE, device=device),
             prompt_mask=torch.as_tensor(parts == PROMPT, device=device),
             answer_mask=torch.as_tensor(parts == ANSWER, device=device),
             queries=tuple(queries),
             targets=targets,
-            extra=inputs,
+            extra={name: value.to(device) for name, value in extra.items()},
         )
 
-    def _forward(self, batch: Batch, **options: Any) -> Any:
-        if self._plain_positions:  # of any padding side; the models count from the left edge otherwise
-            options["position_ids"] = (batch.attention_mask.cumsum(dim=1) - 1).clamp(min=0)
-        if batch.pixels is None:
-            return self._model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, **options)
-        pixels = batch.pixels.to(self._model.dtype)
-        if not self._pictures_are_rows:
-            options.update(batch.extra, pixel_values=pixels, input_ids=batch.input_ids)
-            return self._model(attention_mask=batch.attention_mask, **options)
-        features = self._remembered(batch)
-        if features is None:
-            features = self._model.base_model.get_image_features(pixel_values=pixels, return_dict=True).pooler_output
-        # By the mask and not by token id, as the model itself would: an image token in an answer is only a token.
-        rows = torch.cat(list(features))
-        if len(rows) != int(batch.image_mask.sum()):
-            raise ValueError(f"{len(rows)} rows of picture features for {int(batch.image_mask.sum())} image tokens")
-        embeddings = self._model.get_input_embeddings()(batch.input_ids)
-        embeddings = embeddings.masked_scatter(batch.image_mask[..., None], rows.to(embeddings.dtype))
-        return self._model(inputs_embeds=embeddings, attention_mask=batch.attention_mask, **options)
+    def _forward(self, batch: Batch, **options: Any) -> tuple[Any, Tensor | None]:
+        """What the model gives, and the positions of the tokens (None: the model counts by itself)."""
+        pictured = [query for query in batch.queries if query.image is not None] if batch.pixels is not None else []
+        pictures = [self._encoder.pixels(query.image) for query in pictured if query.image is not None]
+        positions = self._family.positions(batch, pictures)
+        if positions is not None:
+            options["position_ids"] = positions
+        if isinstance(self._family, Whole):
+            return self._family.run_whole(batch, options), positions
+        rows: Tensor | None = None
+        if pictures:
+            rows = torch.cat([each.to(self.device) for each in self._rows(batch, pictured, pictures)])
+            if len(rows) != int(batch.image_mask.sum()):
+                raise ValueError(f"{len(rows)} rows of picture features for {int(batch.image_mask.sum())} image tokens")
+        return self._family.run(batch, rows, options), positions
 
-    def _remembered(self, batch: Batch) -> list[Tensor] | None:
-        """Features of the batch's pictures from the cache, unless the batch carries other pixels than its pictures'."""
+    def _rows(self, batch: Batch, queries: Sequence[Query], pictures: Sequence[Pixels]) -> Sequence[Tensor]:
+        """What the decoder sees of each picture: remembered, unless the batch carries pixels of others."""
         assert batch.pixels is not None
-        pictures = [query.image for query in batch.queries if query.image is not None]
-        pixels = [self._encoder.pixels(picture) for picture in pictures]
-        own = torch.cat([each.inputs["pixel_values"] for each in pixels]).to(batch.pixels.device)
-        if not torch.equal(own, batch.pixels):
-            return None
-        return self._features.get([picture.sha256 for picture in pictures], pixels)
+        own = [picture.inputs["pixel_values"] for picture in pictures]
+
+        def compute(index: int, values: Sequence[Tensor]) -> Tensor:
+            inputs = self._family.vision_inputs(self._encoder, queries[index], pictures[index])
+            return self._family.rows({**inputs, "pixel_values": values[index]})
+
+        stacked = collated(own)
+        if stacked is not None and torch.equal(stacked.to(batch.pixels.device), batch.pixels):
+            known = self._features.get([self._family.key(query) for query in queries], partial(compute, values=own))
+            if known is not None:
+                return known
+        given = alone(batch.pixels, own)
+        return [compute(index, given) for index in range(len(queries))]
+
+
+def _joined(pictures: Sequence[Pixels]) -> dict[str, Tensor]:
+    """The inputs of several pictures as the processor would give them together."""
+    try:
+        return {
+            name: torch.cat([each.inputs[name] for each in pictures]) for name in (pictures or [_NO_PICTURE])[0].inputs
+        }
+    except RuntimeError as error:
+        raise BenchError("these pictures do not fit into one batch of this model; give --batch-size 1") from error
+
+
+_NO_PICTURE = Pixels("", {})

@@ -27,7 +27,10 @@ def same_bits(one: Tensor, other: Tensor) -> bool:
 
 
 class PristineWeights:
-    """A copy, on the CPU, of all parameters of `model` as they are now.
+    """A copy, on the CPU, of all parameters and buffers of `model` as they are now.
+
+    Buffers (rotary frequencies, scales of embeddings, what a quantised layer keeps beside its weights) are put back
+    as well, but have no part in `sha256`: files hold parameters.
 
     Nothing here trusts version counters: writing through ``parameter.data`` leaves them as they
     are, and editors do write so. Comparing bits costs a millisecond per few million parameters.
@@ -36,6 +39,7 @@ class PristineWeights:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self.weights = {name: parameter.detach().cpu().clone() for name, parameter in model.named_parameters()}
+        self.buffers = {name: buffer.detach().cpu().clone() for name, buffer in model.named_buffers()}
 
     @cached_property
     def sha256(self) -> str:
@@ -68,6 +72,10 @@ class PristineWeights:
                 parameter.data = pristine.to(parameter.device, copy=True)
             parameter.requires_grad_(False)
             parameter.grad = None
+        for name, buffer in self._model.named_buffers():
+            pristine = self.buffers.get(name)
+            if pristine is not None and buffer.shape == pristine.shape and not same_bits(buffer.cpu(), pristine):
+                buffer.copy_(pristine)
 
     def changed(self) -> dict[str, Tensor]:
         """Copies, on the CPU, of the parameters that differ from the pristine ones in any bit."""

@@ -6,6 +6,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from liveedit_bench.benchmark.backbones.encoding import ANSWER, PROMPT, Encoder
+from liveedit_bench.benchmark.backbones.template import PLAIN
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def encoder() -> Encoder:
     words = cast(Any, PreTrainedTokenizerFast)(
         tokenizer_object=backend, unk_token="<unk>", additional_special_tokens=["<image>"]
     )
-    return Encoder(SimpleNamespace(tokenizer=words, image_token="<image>"), "{image}\n{prompt}")
+    return Encoder(SimpleNamespace(tokenizer=words, image_token="<image>"), PLAIN)
 
 
 @pytest.mark.parametrize(("target", "first"), [("ab", "Ġa"), ("ba", "Ġ")])

@@ -1,0 +1,150 @@
+"""From a hub id or a folder to a model and its processor, with errors of one line."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import torch
+
+from ...errors import BenchError
+from ..plugins import resolve_device
+
+Quantization = Literal["8bit", "4bit"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MISSING = {"torchvision": "torchvision", "num2words": "num2words", "accelerate": "accelerate"}
+"""Packages whose lack `transformers` reports in words of its own, by the word that tells it."""
+
+
+def load_pair(
+    place: str | Path,
+    *,
+    device: str,
+    dtype: str,
+    image_backend: str = "pil",
+    revision: str | None = None,
+    device_map: str | None = None,
+    quantization: str | None = None,
+) -> tuple[Any, Any]:
+    """Model and processor of a folder made by `save_pretrained`, or of a hub id. Raises `BenchError`."""
+    if dtype not in DTYPES:
+        raise BenchError(f"unknown dtype {dtype!r}; use one of {', '.join(DTYPES)}")
+    target = torch.device(resolve_device(device))
+    local = _is_folder(place)
+    if local and revision is not None:
+        raise BenchError(f"{place} is a folder and has no revision {revision!r}; leave --revision out")
+    options = {"dtype": DTYPES[dtype], **_placement(device_map, quantization, target, DTYPES[dtype])}
+    source: dict[str, Any] = {"local_files_only": True} if local else {"revision": revision}
+    from transformers import AutoModelForImageTextToText
+    from transformers.utils import logging
+
+    progress = logging.is_progress_bar_enabled()
+    if local:
+        logging.disable_progress_bar()
+    try:
+        processor = _processor(place, image_backend, source)
+        model = cast(Any, AutoModelForImageTextToText).from_pretrained(place, **source, **options)
+    except Exception as error:
+        raise _explained(place, error, local=local) from error
+    finally:
+        if progress:
+            logging.enable_progress_bar()
+    if target.type == "cpu":
+        torch.set_flush_denormal(True)  # denormal weights slow a CPU down several times over
+    return model if "device_map" in options else model.to(target), processor
+
+
+def _processor(place: str | Path, image_backend: str, source: Mapping[str, Any]) -> Any:
+    from transformers import AutoImageProcessor, AutoProcessor
+
+    try:
+        return cast(Any, AutoProcessor).from_pretrained(place, backend=image_backend, **source)
+    except ImportError as error:
+        # The backend is asked of the processor of videos as well, and that one has torchvision's alone.
+        if "Video processor" not in str(error):
+            raise
+    processor: Any = cast(Any, AutoProcessor).from_pretrained(place, **source)
+    processor.image_processor = cast(Any, AutoImageProcessor).from_pretrained(place, backend=image_backend, **source)
+    return processor
+
+
+def revision_of(model: Any) -> str | None:
+    """The commit of the hub that a model came from."""
+    return cast("str | None", getattr(model.config, "_commit_hash", None))
+
+
+def is_model_place(name: str) -> bool:
+    """Whether a name reads like a folder with a model or like a hub id (``owner/name``)."""
+    return (Path(name) / "config.json").is_file() or bool(re.fullmatch(r"[\w.-]+/[\w.-]+", name))
+
+
+def _is_folder(place: str | Path) -> bool:
+    folder = Path(place)
+    if (folder / "config.json").is_file():
+        return True
+    if folder.is_dir() or isinstance(place, Path) or not is_model_place(place):
+        raise BenchError(f"{place} holds no model (config.json is missing); give a folder made by save_pretrained")
+    return False
+
+
+def _placement(
+    device_map: str | None, quantization: str | None, target: torch.device, dtype: torch.dtype
+) -> Mapping[str, Any]:
+    options: dict[str, Any] = {}
+    if device_map is not None:
+        _require("accelerate", f"--device-map {device_map}")
+        options["device_map"] = device_map
+    if quantization is None:
+        return options
+    if quantization not in get_args(Quantization):
+        raise BenchError(f"unknown quantization {quantization!r}; use {' or '.join(get_args(Quantization))}")
+    for package in ("accelerate", "bitsandbytes"):
+        _require(package, f"--quantization {quantization}")
+    from transformers import BitsAndBytesConfig
+
+    eight = quantization == "8bit"
+    options["quantization_config"] = cast(Any, BitsAndBytesConfig)(
+        load_in_8bit=eight,
+        load_in_4bit=not eight,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+    )
+    options.setdefault("device_map", {"": target})
+    return options
+
+
+def _require(package: str, wish: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise BenchError(f"{wish} needs {package}, which is not installed: pip install 'liveedit-bench[large]'")
+
+
+def _explained(place: str | Path, error: Exception, *, local: bool) -> BenchError:
+    text = " ".join((str(error).strip() or type(error).__name__).split())
+    for word, package in MISSING.items():
+        if word in text.lower() and importlib.util.find_spec(package) is None:
+            return BenchError(
+                f"the processor of {place} needs {package}, which is not installed: pip install {package}"
+            )
+    first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    if local:
+        return BenchError(f"{place} is no image-text-to-text model that transformers can load: {first}")
+    if "gated" in text.lower() or "401" in text or "403" in text:
+        return BenchError(
+            f"{place} may only be downloaded by those who accepted its licence; "
+            "accept it on its page of the hub and log in (hf auth login)"
+        )
+    if _offline(text):
+        return BenchError(
+            f"{place} is not on this machine and the hub cannot be reached; "
+            "download it where there is a network (hf download) or give the folder of a copy"
+        )
+    return BenchError(f"{place} cannot be loaded: {first}")
+
+
+def _offline(text: str) -> bool:
+    signs = ("offline mode", "couldn't connect", "outgoing traffic", "max retries", "name resolution", "cannot find")
+    return bool(os.environ.get("HF_HUB_OFFLINE")) or any(sign in text.lower() for sign in signs)
