@@ -89,7 +89,7 @@ class Mapped:
 
     def found(self) -> str:
         """One line about the columns that were found by their names; empty when there are none."""
-        pairs = [f"{role}={self.columns[role]}" for role in self.by_name]
+        pairs = [role if self.columns[role] == role else f"{role}={self.columns[role]}" for role in self.by_name]
         return f"columns found by their names: {', '.join(pairs)}" if pairs else ""
 
 
