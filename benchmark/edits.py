@@ -301,9 +301,15 @@ class EditStream(Sequence[Edit]):
 
         save_stream(self, Path(path), beside=beside)
 
+    def export_parquet(self, path: str | Path) -> None:
+        """Write Parquet shards with the picture bytes inside, and a dataset card (see `benchmark.parquet`)."""
+        from .parquet import export_parquet
+
+        export_parquet(self, Path(path))
+
     @classmethod
     def load(cls, path: str | Path) -> EditStream:
-        """Open what `save` stored; pictures and rows are read when asked for.
+        """Open what `save` stored or `export_parquet` wrote; pictures and rows are read when asked for.
 
         Raises `BenchError` when `path` holds no stream.
         """

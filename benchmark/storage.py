@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SCHEMA_VERSION = "1"
-_CARD = "stream.json"
+STREAM_FILE = "stream.json"
 
 
 def save_stream(stream: EditStream, path: Path, *, beside: Mapping[str, bytes] = MappingProxyType({})) -> None:
@@ -42,6 +42,20 @@ def save_stream(stream: EditStream, path: Path, *, beside: Mapping[str, bytes] =
     Raises:
         BenchError: The stream is empty; `path` holds something already, or cannot be written.
     """
+    with new_folder(stream, path) as folder:
+        _write(stream, folder)
+        for name, content in beside.items():
+            with (folder / name).open("xb") as file:  # nothing of the stream's own is written over
+                file.write(content)
+
+
+@contextmanager
+def new_folder(stream: EditStream, path: Path) -> Generator[Path]:
+    """A folder to be made and filled, which becomes `path` at the end, or vanishes when something fails.
+
+    Raises:
+        BenchError: as `save_stream`.
+    """
     if not len(stream):
         raise BenchError(f"the stream has no edit, so there is nothing to store in {path}")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -49,10 +63,7 @@ def save_stream(stream: EditStream, path: Path, *, beside: Mapping[str, bytes] =
     partial = path.absolute().with_name(f".{path.absolute().name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
-        _write(stream, partial / "stream")
-        for name, content in beside.items():
-            with (partial / "stream" / name).open("xb") as file:  # nothing of the stream's own is written over
-                file.write(content)
+        yield partial / "stream"
         (partial / "stream").rename(path)
     except OSError as error:
         raise BenchError(
@@ -63,22 +74,20 @@ def save_stream(stream: EditStream, path: Path, *, beside: Mapping[str, bytes] =
 
 
 def load_stream(path: Path) -> EditStream:
-    """Open what `save_stream` stored. Rows, and the pictures in them, are read when asked for.
+    """Open what `save_stream` stored or `export_parquet` wrote. Rows and pictures are read when asked for.
 
     Raises:
         BenchError: `path` holds no stream, or a damaged one. A row or picture that does not have the
             digest stored with it says so when it is read.
     """
-    if not (path / _CARD).is_file():
-        raise BenchError(f"{path} holds no stream ({_CARD} is missing); give a folder written by EditStream.save")
-    import datasets
-
+    if not (path / STREAM_FILE).is_file():
+        raise BenchError(f"{path} holds no stream ({STREAM_FILE} is missing); give a folder written by EditStream.save")
     try:
-        card = json.loads((path / _CARD).read_text(encoding="utf-8"))
+        card = json.loads((path / STREAM_FILE).read_text(encoding="utf-8"))
         if card["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"its schema is {card['schema_version']!r}, this release reads {SCHEMA_VERSION!r}")
         source = Source(**card["source"])
-        dataset = cast(Any, datasets).Dataset.load_from_disk(str(path))
+        dataset = _open(path)
         rows = _Rows(dataset.with_format("arrow"), path)
         if len(rows) != card["edits"]:
             raise ValueError(f"it has {len(rows)} rows and should have {card['edits']}")
@@ -87,11 +96,21 @@ def load_stream(path: Path) -> EditStream:
     return EditStream(rows, source)
 
 
+def _open(path: Path) -> Any:
+    import datasets
+
+    shards = sorted(str(file) for file in (path / "data").glob("*.parquet"))
+    with _no_progress_bars():
+        if shards:  # `datasets` keeps an Arrow copy in its cache: rows of Parquet cannot be opened one by one
+            return cast(Any, datasets).Dataset.from_parquet(shards)
+        return cast(Any, datasets).Dataset.load_from_disk(str(path))
+
+
 def _write(stream: EditStream, folder: Path) -> None:
     """Rows go to the file as they come: neither the stream nor its pictures have to fit into memory."""
     import datasets
 
-    source, features = stream.source, _features()
+    source, features = stream.source, columns()
     about = f"Edits of {source.dataset}, split {source.split}, seed {source.seed}; stream sha256 {stream.sha256}."
     # An empty dataset makes the folder what `load_from_disk` expects; its one file is then written here.
     # (`save_to_disk` of the rows would copy every picture once more, through memory.)
@@ -101,13 +120,17 @@ def _write(stream: EditStream, folder: Path) -> None:
         empty.save_to_disk(folder, num_shards=1)
     (file,) = folder.glob("*.arrow")
     _write_rows(stream, file, features.arrow_schema)
-    card = {
+    (folder / STREAM_FILE).write_text(canonical_json(stream_card(stream)) + "\n", encoding="utf-8")
+
+
+def stream_card(stream: EditStream) -> dict[str, object]:
+    """What `stream.json` says."""
+    return {
         "schema_version": SCHEMA_VERSION,
-        "source": source.canonical(),
+        "source": stream.source.canonical(),
         "edits": len(stream),
         "sha256": stream.sha256,
     }
-    (folder / _CARD).write_text(canonical_json(card) + "\n", encoding="utf-8")
 
 
 def _write_rows(stream: EditStream, file: Path, schema: Any) -> None:
@@ -115,26 +138,34 @@ def _write_rows(stream: EditStream, file: Path, schema: Any) -> None:
 
     pa: Any = pyarrow
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-        for rows in batches(stream):
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+        for batch in batches(stream, rows=64, size=2**22):
+            writer.write_batch(pa.RecordBatch.from_pylist(batch.rows, schema=schema))
 
 
-def batches(stream: EditStream) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a stream, some at a time: at most 64, and few enough for 4 MB of pictures, or one."""
-    rows: list[dict[str, Any]] = []
-    size = 0
+@dataclass(frozen=True)
+class RowBatch:
+    """Some rows, and the bytes that their pictures take."""
+
+    rows: list[dict[str, Any]]
+    size: int
+
+
+def batches(stream: EditStream, *, rows: int, size: int) -> Iterator[RowBatch]:
+    """The rows of a stream: at most `rows` at a time, and at most `size` bytes of pictures, unless one has more."""
+    taken: list[dict[str, Any]] = []
+    filled = 0
     for edit in stream:
         row, weight = _row(edit)
-        if rows and (len(rows) == 64 or size + weight > 2**22):
-            yield rows
-            rows, size = [], 0
-        rows.append(row)
-        size += weight
-    if rows:
-        yield rows
+        if taken and (len(taken) == rows or filled + weight > size):
+            yield RowBatch(taken, filled)
+            taken, filled = [], 0
+        taken.append(row)
+        filled += weight
+    if taken:
+        yield RowBatch(taken, filled)
 
 
-def _features() -> Any:
+def columns() -> Any:
     """Columns of a row. Whoever changes them keeps `_Rows` able to read what was stored before."""
     from datasets import Features, Image, List, Value
 
@@ -160,7 +191,7 @@ def _row(edit: Edit) -> tuple[dict[str, Any], int]:
     """What the digests cover, and the pictures; with the bytes that the pictures take."""
     encoded: dict[str, bytes] = {}  # most probes of an edit share its picture
 
-    def columns(picture: Picture | None) -> dict[str, Any]:
+    def shown(picture: Picture | None) -> dict[str, Any]:
         if picture is None:
             return {"image": None, "image_sha256": None, "image_path": None}
         known = {"image_sha256": picture.sha256, "image_path": picture.path}
@@ -170,8 +201,8 @@ def _row(edit: Edit) -> tuple[dict[str, Any], int]:
             encoded[picture.sha256] = _encode(picture)
         return {"image": {"bytes": encoded[picture.sha256], "path": None}, **known}
 
-    probes = [{**probe.canonical(), **columns(probe.image)} for probe in edit.probes]
-    row: dict[str, Any] = {"id": edit.id, **edit.canonical(), **columns(edit.image), "probes": probes}
+    probes = [{**probe.canonical(), **shown(probe.image)} for probe in edit.probes]
+    row: dict[str, Any] = {"id": edit.id, **edit.canonical(), **shown(edit.image), "probes": probes}
     return row, sum(len(each["image"]["bytes"]) for each in (row, *row["probes"]) if each["image"] is not None)
 
 
