@@ -13,8 +13,9 @@ import typer
 from ..errors import BenchError
 from . import cli_build
 from .audit.cli import audit
+from .cli_arrange import arrange
+from .cli_export import export
 from .console import AsJson, Debug, Seed, check_room, print_json
-from .scenarios.cli import arrange
 
 app = typer.Typer(help="Build, look at, audit and arrange datasets.", no_args_is_help=True, rich_markup_mode=None)
 app.command("list")(cli_build.list_)
@@ -22,6 +23,7 @@ app.command()(cli_build.card)
 app.command()(cli_build.build)
 app.command()(audit)
 app.command()(arrange)
+app.command()(export)
 
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
 
