@@ -12,9 +12,11 @@ import typer
 from ..benchmark.edits import Normalisation, Texts
 from ..errors import BenchError
 from .choices import Choices, OnMissing
-from .console import AsJson, Debug, check_room, print_json, print_warnings
+from .cli_arrange import Scenarios, told
+from .console import AsJson, Debug, check_room, print_json, print_lines, print_warnings
 
 if TYPE_CHECKING:
+    from ..benchmark.edits import EditStream
     from .notes import Built
 
 # Generated datasets and annotated ones take different options; what is not given is None, so that a wrong one shows.
@@ -91,11 +93,12 @@ def build(
     mapping: MappingFile = None,
     normalisation: Compared = None,
     dataset_name: Called = None,
+    scenario: Scenarios = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Build a stream and store it with its pictures; `--dataset FOLDER` of `run` and `train` replays it."""
-    from ..benchmark.plugins import ANNOTATED
+    from ..benchmark.plugins import ANNOTATED, place_of
 
     of_annotations = {
         "--annotations": annotations,
@@ -114,10 +117,20 @@ def build(
     if name != "table":
         _refuse(of_tables, "its fields are known; they are for `data build table`")
     if name not in ANNOTATED:
-        _refuse(of_annotations, f"{name} is generated, or not known: `liveedit-bench data list`")
-        _generate(name, out=out, edits=1000 if edits is None else edits, seed=seed or 0, split=split, as_json=as_json)
+        place_of("datasets", name)  # a mistyped name is the first mistake
+        _refuse(of_annotations, f"{name} is generated")
+        _generate(
+            name,
+            out=out,
+            edits=1000 if edits is None else edits,
+            seed=seed or 0,
+            split=split,
+            scenarios=scenario or [],
+            as_json=as_json,
+        )
         return
-    _refuse({"--edits": edits, "--seed": seed}, f"{name} is built in the order of its file; --limit cuts it")
+    unseeded = {"--edits": edits} if scenario else {"--edits": edits, "--seed": seed}
+    _refuse(unseeded, f"{name} is built in the order of its file; --limit cuts it, --scenario arranges it")
     if annotations is None:
         raise BenchError(f"{name} is built from a file of your own: give --annotations FILE (and --images DIR)")
     check_room(out, folder=True)  # before the work
@@ -148,13 +161,16 @@ def build(
     else:
         built = _built(name, annotations, choices)
     print_warnings(built.warnings)
-    built.save(out)
-    summary = built.summary()
+    summary, stream = built.summary(), built.stream
+    if scenario:
+        stream = _arrange(built, out, scenario, seed=seed or 0)
+    else:
+        built.save(out)
     if as_json:
-        print_json({"out": str(out), "sha256": built.stream.sha256, **built.stream.source.canonical(), **summary})
+        print_json({"out": str(out), "sha256": stream.sha256, **stream.source.canonical(), **summary})
         return
-    print(f"{len(built.stream):,} edits of {name} ({built.stream.source.split}, {texts or 'clean'}) are in {out}")
-    print(f"sha256 {built.stream.sha256}")
+    print(f"{len(stream):,} edits of {name} ({stream.source.split}, {texts or 'clean'}) are in {out}")
+    print(f"sha256 {stream.sha256}")
     for label, counts in (("texts changed", built.steps), ("records skipped", built.skipped)):
         if counts:
             print(f"{label}: {', '.join(f'{what} {count:,}' for what, count in counts.items())} (see records.jsonl)")
@@ -166,13 +182,33 @@ def _built(name: str, annotations: Path, choices: Choices) -> Built:
     return find_source(name).build(annotations, choices)
 
 
-def _generate(name: str, *, out: Path, edits: int, seed: int, split: str | None, as_json: bool) -> None:
+def _arrange(built: Built, out: Path, scenarios: list[str], *, seed: int) -> EditStream:
+    """Store the stream arranged, with the notes on its records; `origins` of scenario.json lead from one to the other."""
+    from .scenarios import arranged
+
+    found = arranged(built.stream, scenarios, seed=seed)
+    found.save(out, beside=built.beside())
+    print_lines(told(found.summary))
+    return found.stream
+
+
+def _generate(
+    name: str, *, out: Path, edits: int, seed: int, split: str | None, scenarios: list[str], as_json: bool
+) -> None:
     from ..benchmark.plugins import find_dataset
 
     dataset, part = find_dataset(name), split or "test"
     check_room(out, folder=True)  # before the work
-    stream = dataset.build(edits, seed=seed, split=part)
-    stream.save(out)
+    if scenarios:
+        from .scenarios.opening import open_arranged
+
+        found = open_arranged(name, scenarios, edits=edits, seed=seed, split=part)
+        found.save(out)
+        print_lines(told(found.summary))
+        stream = found.stream
+    else:
+        stream = dataset.build(edits, seed=seed, split=part)
+        stream.save(out)
     if as_json:
         print_json({"out": str(out), "edits": len(stream), "sha256": stream.sha256, **stream.source.canonical()})
     else:
