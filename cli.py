@@ -90,6 +90,9 @@ def run(
     checkpoints: Annotated[str | None, typer.Option(help="Steps at which everything is asked, as 10,100,1000.")] = None,
     block: Annotated[str | None, typer.Option(help="Of the paper protocol: edits per block, as 1,10,100,1000.")] = None,
     option: Options = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Arranges the edits, as `data arrange` does. Repeatable.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; by default its name says what is run.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, deleting what a run wrote there.")] = False,
     as_json: AsJson = False,
@@ -105,9 +108,8 @@ def run(
     common: dict[str, Any] = {
         "editor": editor,
         "backbone": backbone,
-        "stream": dataset,
+        **_stream(dataset, scenario, steps=steps if protocol == "paper" else steps or 1000, seed=seed, split=split),
         "seed": seed,
-        "split": split,
         "options": split_pairs(option or []),
         "out": out,
         "device": device,
@@ -250,6 +252,21 @@ def _fail(error: BaseException, text: str, code: int, debug: bool) -> NoReturn:
         traceback.print_exception(error)
     print(f"error: {' '.join(text.split())}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def _stream(
+    dataset: str, scenarios: list[str] | None, *, steps: int | None, seed: int, split: str | None
+) -> dict[str, str | EditStream | None]:
+    """What is replayed; arranged, when there is a scenario."""
+    if not scenarios:
+        return {"stream": dataset, "split": split}
+    from .data_builders.cli_arrange import told
+    from .data_builders.scenarios.opening import open_arranged
+
+    found = open_arranged(dataset, scenarios, edits=steps, seed=seed, split=split)
+    for line in told(found.summary):
+        print(line, file=sys.stderr)
+    return {"stream": found.stream, "split": None}
 
 
 def _report(folder: Path, stream: EditStream) -> None:

@@ -183,7 +183,7 @@ def _built(name: str, annotations: Path, choices: Choices) -> Built:
 
 
 def _arrange(built: Built, out: Path, scenarios: list[str], *, seed: int) -> EditStream:
-    """Store the stream arranged, with the notes on its records; `origins` of scenario.json lead from one to the other."""
+    """Store it arranged, with the notes on its records; `origins` of scenario.json lead from one to the other."""
     from .scenarios import arranged
 
     found = arranged(built.stream, scenarios, seed=seed)

@@ -32,5 +32,10 @@ def print_json(value: object) -> None:
 
 def print_warnings(warnings: Iterable[str]) -> None:
     """One line each on stderr; the command goes on."""
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    print_lines(f"warning: {warning}" for warning in warnings)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Words beside the data: on stderr."""
+    for line in lines:
+        print(line, file=sys.stderr)

@@ -39,6 +39,7 @@ def run_facts(result: Result) -> list[tuple[str, Pairs]]:
         ("Protocol", protocol.id),
         ("Checkpoints", ", ".join(f"{step:,}" for step in protocol.checkpoints)),
         ("Stream", f"{stream.dataset}/{stream.split}, {stream.edits:,} edits{_seed(stream.seed)}"),
+        *([("Scenario", stream.scenario)] if stream.scenario else []),
         ("Stream sha256", stream.sha256),
         ("Backbone", backbone.name),
         ("Backbone weights sha256", backbone.weights_sha256),

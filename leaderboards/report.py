@@ -41,6 +41,11 @@ def rebuild_stream(stream: StreamInfo) -> EditStream:
     """
     from ..benchmark.plugins import load_stream
 
+    if stream.scenario is not None:
+        from ..data_builders.scenarios.opening import open_arranged
+
+        names, seed = stream.scenario.split("+"), stream.seed or 0
+        return open_arranged(stream.dataset, names, edits=stream.edits, seed=seed, split=stream.split).stream
     return load_stream(stream.dataset, edits=stream.edits, seed=stream.seed or 0, split=stream.split)
 
 

@@ -186,6 +186,7 @@ class StreamInfo(_Part):
     seed: Annotated[int, Field(strict=True)] | None = None
     sha256: Sha256
     version: Text | None = None
+    scenario: Name | None = None
     normalisation: Normalisation | None = None
 
 

@@ -79,6 +79,7 @@ def named(editor: Editor, spec: Mapping[str, Any]) -> dict[str, Any]:
         "seed": spec["seed"],
         "sha256": spec["stream_sha256"],
         "version": spec["dataset_version"],
+        **({"scenario": spec["scenario"]} if "scenario" in spec else {}),
         "normalisation": spec["normalisation"],
     }
     found = {

@@ -89,6 +89,7 @@ class System:
             "split": source.split,
             "dataset_version": source.version,
             "normalisation": source.normalisation,
+            **({} if source.scenario is None else {"scenario": source.scenario}),
             "steps": len(self.stream),
             "seed": self.seed,
             **more,
@@ -104,7 +105,13 @@ class System:
         if out is not None:
             return Path(out)
         source = self.stream.source
-        parts = (protocol, self.editor.name, _in_a_path(source.dataset), source.split)
+        parts = (
+            protocol,
+            self.editor.name,
+            _in_a_path(source.dataset),
+            source.split,
+            _in_a_path(source.scenario or ""),
+        )
         return Path("runs") / f"{'-'.join(part for part in parts if part)}-s{self.seed}-n{len(self.stream)}"
 
 

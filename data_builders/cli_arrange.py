@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from ..console import AsJson, Debug, check_room, print_json
+from .console import AsJson, Debug, check_room, print_json
 
 Scenarios = Annotated[
     list[str] | None,
@@ -19,6 +19,7 @@ Scenarios = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Draws everything that a scenario draws.")]
+Share = Annotated[float, typer.Option(help="superseding: how many of the edits are edited again.")]
 
 
 def arrange(
@@ -29,16 +30,16 @@ def arrange(
     seed: Seed = 0,
     train: Annotated[Path | None, typer.Option(help="clean: the stream that editors are trained on.")] = None,
     pool: Annotated[Path | None, typer.Option(help="clean: the stream that other probes are taken from.")] = None,
-    share: Annotated[float, typer.Option(help="superseding: how many of the edits are edited again.")] = 0.2,
+    share: Share = 0.2,
     edits: Annotated[int, typer.Option(help="How many edits of a dataset that is named and not stored.")] = 1000,
     split: Annotated[str | None, typer.Option(help="Of such a dataset; test by default.")] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Arrange streams by scenarios and store the result with `scenario.json`, which says what was done."""
-    from ...benchmark.edits import EditStream
-    from .arranging import arranged, check
-    from .opening import open_streams
+    from ..benchmark.edits import EditStream
+    from .scenarios.arranging import arranged, check
+    from .scenarios.opening import open_streams
 
     check_room(out, folder=True)  # before the work
     check(scenario or [], share=share, cleans=train is not None or pool is not None)
