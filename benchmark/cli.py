@@ -45,19 +45,18 @@ def liveedit(
     if ours:
         if (layer, heads, lora_scale) != (None, None, None):
             raise BenchError(f"{checkpoint} says its sizes itself; leave --layer, --heads and --lora-scale out")
-        modules = TrainedModules.read(checkpoint).modules
+        trained = TrainedModules.read(checkpoint)
     else:
         trained = read_released(checkpoint, layer=layer, heads=heads, lora_scale=lora_scale)
-        modules = trained.modules
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if ours:
-            write_released(out, modules)
+            write_released(out, trained.modules)
         else:
             trained.save(out)
     except OSError as error:
         raise BenchError(f"cannot write {out}: {error.strerror or error}; mend that and repeat") from error
-    shape = modules.shape
+    shape = trained.modules.shape
     if as_json:
         print(json.dumps({"written": str(out), "names": "released" if ours else "here", "layer": shape.layer}))
     elif ours:

@@ -1,11 +1,11 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from fakes import Nothing
 
-from liveedit_bench.benchmark.options import parse_options, split_pairs
+from liveedit_bench.benchmark.options import LATER, parse_options, plain, split_pairs
 from liveedit_bench.errors import BenchError
 
 
@@ -76,3 +76,13 @@ def test_an_editor_without_options_says_so():
     with pytest.raises(BenchError, match="it has none"):
         parse_options(Nothing, {"a": "1"})
     assert parse_options(Nothing, {}) is not None
+
+
+def test_an_option_added_later_is_told_of_only_where_it_is_used():
+    @dataclass(frozen=True)
+    class Grown:
+        steps: int = 3
+        learn_end: bool = field(default=True, metadata=LATER)
+
+    assert plain(Grown()) == {"steps": 3}
+    assert plain(Grown(steps=4, learn_end=False)) == {"steps": 4, "learn_end": False}

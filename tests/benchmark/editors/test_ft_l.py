@@ -16,7 +16,8 @@ from liveedit_bench.errors import BenchError, EditError
 
 PROMPTS = ["which clan is this ?", "where does it come from ?", "who lives there ?"]
 WEIGHT = "model.language_model.layers.3.mlp.down_proj.weight"
-OPTIONS = FtLOptions(lr=5e-3)
+MARGIN = 0.05
+OPTIONS = FtLOptions(lr=5e-3, stop_margin=MARGIN)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +76,26 @@ def test_learns_each_edit_and_speaks_it(backbone: HuggingFaceBackbone):
         answer = editor.generate([Query(request.image, request.prompt)])[0]
         assert answer.text == request.target
         assert answer.ids == (*backbone.target_ids(request.target), backbone.eos_id)
-        assert answer.margin > OPTIONS.stop_margin - 1e-3
+        assert answer.margin > MARGIN - 1e-3
     assert set(backbone.changed_weights()) == {WEIGHT}
+
+
+def test_without_the_end_the_target_alone_is_learnt_until_the_loss_says_so(backbone: HuggingFaceBackbone):
+    editor = FtL(backbone, FtLOptions(lr=5e-3, stop_loss=0.1, stop_margin=None, learn_end=False))
+    assert editor.describe_options()["learn_end"] is False
+    # Results older than the option keep their digest.
+    assert "learn_end" not in FtL(backbone, OPTIONS).describe_options()
+    unlearnt = 0
+    for request in requests(6):
+        editor.reset()
+        editor.edit(request)
+        batch = backbone.encode([Query(request.image, request.prompt)], [request.target])
+        rows, columns = batch.answer_mask.nonzero(as_tuple=True)
+        loss = cross_entropy(backbone.logits(batch)[rows, columns - 1], batch.input_ids[rows, columns])
+        assert float(loss) <= 0.1
+        answer = editor.generate([Query(request.image, request.prompt)])[0]
+        unlearnt += answer.ids != (*backbone.target_ids(request.target), backbone.eos_id)
+    assert unlearnt > 0
 
 
 def test_an_edit_that_already_holds_changes_nothing(backbone: HuggingFaceBackbone):
