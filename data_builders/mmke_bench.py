@@ -33,12 +33,12 @@ CARD = Card(
     citation="Du et al., MMKE-Bench: A Multimodal Editing Benchmark for Diverse Visual Knowledge, arXiv 2502.19870",
     url="https://github.com/MMKE-Bench-ICLR/MMKE-Bench",
     files=(
-        KnownFile(split="entity-train", records=636, what="another entity's picture", names=("entity_train.json",)),
-        KnownFile(split="entity-eval", records=955, what="and altered facts", names=("entity_eval.json",)),
-        KnownFile(split="visual-train", records=214, what="what a gesture means", names=("visual_train.json",)),
-        KnownFile(split="visual-eval", records=293, what="", names=("visual_eval.json",)),
-        KnownFile(split="user-train", records=331, what="what is a user's own", names=("user_train.json",)),
-        KnownFile(split="user-eval", records=511, what="", names=("user_eval.json",)),
+        KnownFile(split="entity-train", records=636, what="other entities pictured", names=("entity_train.json",)),
+        KnownFile(split="entity-eval", records=955, what="other entities pictured", names=("entity_eval.json",)),
+        KnownFile(split="visual-train", records=214, what="what gestures mean", names=("visual_train.json",)),
+        KnownFile(split="visual-eval", records=293, what="what gestures mean", names=("visual_eval.json",)),
+        KnownFile(split="user-train", records=331, what="a user's own things", names=("user_train.json",)),
+        KnownFile(split="user-eval", records=511, what="a user's own things", names=("user_eval.json",)),
     ),
     image_roots=("", "data_image"),
     notes=(

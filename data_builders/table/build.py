@@ -109,7 +109,7 @@ def build_table(annotations: str | Path, choices: Choices, about: TableChoices |
         _edit, table=table, mapped=mapped, things=_things(rows), inside=inside, skip=choices.on_missing_image
     )
     built = assemble(file, rows, write, card=CARD, source=source, choices=_with_folder(choices, file), train=train)
-    return _finished(built, mapped, inside)
+    return _finished(built, table, mapped, inside)
 
 
 def _edit(
@@ -231,9 +231,10 @@ def _embedded(rows: Sequence[Row], mapped: Mapped, file: _File, choices: Choices
     return entries
 
 
-def _finished(built: Built, mapped: Mapped, inside: Mapping[str, Entry]) -> Built:
+def _finished(built: Built, table: Table, mapped: Mapped, inside: Mapping[str, Entry]) -> Built:
     about = {**built.about, "columns": dict(mapped.columns), "unused_columns": list(mapped.unused)}
     about["columns_found"] = mapped.found()
+    about["file"] = {"name": table.name, "sha256": table.sha256, "rows": len(table)}
     warnings = built.warnings
     if mapped.unused:
         warnings = (*warnings, f"columns without a role: {', '.join(mapped.unused)}")

@@ -6,7 +6,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -257,6 +258,17 @@ class _HuggingFace:
         return self._parts[column][row].column(0)[0].as_py()
 
 
+@contextmanager
+def _offline(config: Any) -> Generator[None]:
+    """A table is read from this machine only: fetching one is its owner's decision, made beforehand."""
+    before = config.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE = before
+
+
 def _dataset(source: str, folder: Path | None, split: str | None) -> Table:
     import datasets
 
@@ -268,12 +280,14 @@ def _dataset(source: str, folder: Path | None, split: str | None) -> Table:
         if folder is not None and ((folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()):
             read = known.load_from_disk(str(folder))
         else:
-            read = known.load_dataset(source if folder is None else str(folder))
+            with _offline(known.config):
+                read = known.load_dataset(source if folder is None else str(folder))
     except Exception as error:  # `datasets` raises whatever its readers and the hub's client raise
         raise BenchError(
             f"{source} is no file and no Hugging Face dataset that can be read here "
             f"({type(error).__name__}: {(str(error).splitlines() or [''])[0]}); "
-            f"give a folder written by save_to_disk, a cached dataset, or a file that ends in {', '.join(SUFFIXES)}"
+            f"give a folder written by save_to_disk, a dataset that load_dataset has cached on this machine, "
+            f"or a file that ends in {', '.join(SUFFIXES)}"
         ) from error
     if isinstance(read, known.DatasetDict):
         splits = list(cast("dict[str, Any]", read))
