@@ -81,7 +81,7 @@ def test_learns_each_edit_and_speaks_it(backbone: HuggingFaceBackbone):
 
 
 def test_without_the_end_the_target_alone_is_learnt_until_the_loss_says_so(backbone: HuggingFaceBackbone):
-    editor = FtL(backbone, FtLOptions(lr=5e-3, stop_loss=0.1, stop_margin=None, learn_end=False))
+    editor = FtL(backbone, FtLOptions(lr=5e-3, stop_loss=0.5, stop_margin=None, learn_end=False))
     assert editor.describe_options()["learn_end"] is False
     # Results older than the option keep their digest.
     assert "learn_end" not in FtL(backbone, OPTIONS).describe_options()
@@ -92,7 +92,7 @@ def test_without_the_end_the_target_alone_is_learnt_until_the_loss_says_so(backb
         batch = backbone.encode([Query(request.image, request.prompt)], [request.target])
         rows, columns = batch.answer_mask.nonzero(as_tuple=True)
         loss = cross_entropy(backbone.logits(batch)[rows, columns - 1], batch.input_ids[rows, columns])
-        assert float(loss) <= 0.1
+        assert float(loss) <= 0.5
         answer = editor.generate([Query(request.image, request.prompt)])[0]
         unlearnt += answer.ids != (*backbone.target_ids(request.target), backbone.eos_id)
     assert unlearnt > 0
