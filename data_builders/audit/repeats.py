@@ -62,7 +62,7 @@ def conflicting_targets(given: Material) -> Finding:
         unit="edits",
         meaning="These edits want another answer to the very question of another edit; both cannot hold at once.",
         weight="grave",
-        records=_with_targets(given.edits, groups, "key"),
+        records=_with_targets(given.edits, groups),
         groups=groups,
         numbers={"keys": len(groups)},
     )
@@ -139,7 +139,7 @@ def shared_pictures_other_targets(given: Material) -> Finding:
         unit="edits",
         meaning="These edits share their picture with an edit of another target; only the question tells them apart.",
         weight="odd",
-        records=_with_targets(given.edits, groups, "picture"),
+        records=_with_targets(given.edits, groups),
         groups=groups,
         numbers={
             "groups": len(groups),
@@ -179,11 +179,12 @@ def _many(groups: Groups) -> int:
     return sum(map(len, groups))
 
 
-def _with_targets(edits: Sequence[Edit], groups: Groups, what: str) -> tuple[Record, ...]:
+def _with_targets(edits: Sequence[Edit], groups: Groups) -> tuple[Record, ...]:
     records = list[Record]()
     for group in groups:
         for position in group:
             other = next(at for at in group if alike(edits[at].target) != alike(edits[position].target))
-            why = f"{quoted(edits[position].target)} here, {quoted(edits[other].target)} for the {what} in #{other}"
+            ours, theirs = (quoted(edits[at].target, most=40) for at in (position, other))
+            why = f"{ours}, but {theirs} in #{other}"
             records.append(Record(position, edits[position].id, why))
     return tuple(records)

@@ -125,20 +125,13 @@ def audit(
     }
     found = {family: tuple(check(given) for check in checks) for family, checks in families.items()}
     named = None if train is None else Named.of(train)
-    return Report(Named.of(stream), named, found, (*notes, *_notes(stream, train, given)), hardness or {}), given
+    return Report(Named.of(stream), named, found, (*notes, *_notes(given)), hardness or {}), given
 
 
-def _notes(stream: EditStream, train: EditStream | None, given: Material) -> tuple[str, ...]:
-    notes = list[str]()
-    if train is not None and train.source.texts != stream.source.texts:
-        theirs, ours = (source.texts or "no" for source in (train.source, stream.source))
-        notes.append(
-            f"the training stream was built with {theirs} texts, the audited one with {ours} texts: keys may differ for"
-            " that alone; build both with the same --texts"
-        )
-    if ambiguous := given.pictures.ambiguous:
-        notes.append(
-            f"{len(ambiguous):,} picture paths stand for files that differ (first: {ambiguous[0]});"
-            " these pictures are compared by their bytes"
-        )
-    return tuple(notes)
+def _notes(given: Material) -> tuple[str, ...]:
+    if not (ambiguous := given.pictures.ambiguous):
+        return ()
+    return (
+        f"{len(ambiguous):,} picture paths stand for files that differ (first: {ambiguous[0]});"
+        " these pictures are compared by their bytes",
+    )
