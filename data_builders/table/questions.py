@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from ...benchmark.edits import Texts
 from ...errors import BenchError
 from ..annotations import kind
-from ..texts import Change, Role, prepare
+from ..texts import Change, Role, clean, prepare
 from .roles import GROUPS, Group, Mapped, Part
 from .rows import Embedded, Table
 
@@ -136,7 +136,7 @@ class _Reading:
         named = column if at is None else f"{column}[{at}]"
         text, changes = prepare(item, field=named, role=use, recipe=self.recipe, suffixes={})
         self.changes.extend(changes)
-        return text if text.strip() else None
+        return text if clean(item, use)[0] else None  # by every recipe, the same cells are empty
 
 
 def read_row(table: Table, mapped: Mapped, index: int, recipe: Texts) -> Row:
@@ -184,7 +184,8 @@ def _questions(reading: _Reading, name: str, group: Group) -> list[Question]:
     }
     for part, size in sizes.items():
         if size > 1 and size != count:
-            raise reading.refuse(given[part], f"has {size} entries where {given[group.asks[0]]} has {count}")
+            longest = next(reading.mapped.columns[given[each]] for each in group.asks if sizes[each] == count)
+            raise reading.refuse(given[part], f"has {size} entries where {longest!r} has {count}")
     uses = _uses(reading, given["uses"], count) if "uses" in given else [()] * count
     found: list[Question] = []
     for at in range(count):
