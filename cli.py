@@ -60,7 +60,13 @@ app.add_typer(typer.Typer(cls=_ConvertGroup, help="Convert checkpoints of other 
 
 EditorName = Annotated[str, typer.Option("--editor", help="A name, path/to/file.py:Class or package.module:Class.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="A name, or the folder of a stored stream.")]
-BackboneName = Annotated[str, typer.Option("--backbone", help="A name, or package.module:load.")]
+BackboneName = Annotated[
+    str, typer.Option("--backbone", help="A name, a hub id (owner/name), a model's folder, or package.module:load.")
+]
+Revision = Annotated[str | None, typer.Option(help="Of a hub id: commit, branch or tag.")]
+DeviceMap = Annotated[str | None, typer.Option(help="Of accelerate, as auto: spread a large backbone over devices.")]
+Quantized = Annotated[str | None, typer.Option("--quantization", help="8bit or 4bit, by bitsandbytes.")]
+Asked = Annotated[str | None, typer.Option("--template", help="plain, chat, or a text with {image} and {prompt}.")]
 Seed = Annotated[int, typer.Option(help="Draws the edits, their order and the editor's own randomness.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, ...; auto takes an accelerator when there is one.")]
 Dtype = Annotated[str, typer.Option(help="Of the backbone's weights.")]
@@ -84,6 +90,10 @@ def run(
         int | None, typer.Option(help="How many edits to replay: 1000; of a stored stream under paper, all.")
     ] = None,
     backbone: BackboneName = "emblem-llava",
+    revision: Revision = None,
+    device_map: DeviceMap = None,
+    quantization: Quantized = None,
+    template: Asked = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     batch_size: Annotated[int, typer.Option(help="Questions per forward pass.")] = 64,
@@ -102,12 +112,13 @@ def run(
 
     The same command continues a run that was interrupted, and only prints one that is finished.
     """
+    from .benchmark.backbone import BackboneChoice
     from .benchmark.options import split_pairs
     from .runners import lifelong, paper
 
     common: dict[str, Any] = {
         "editor": editor,
-        "backbone": backbone,
+        "backbone": BackboneChoice(backbone, revision, device_map, quantization, template),
         **_stream(dataset, scenario, steps=steps if protocol == "paper" else steps or 1000, seed=seed, split=split),
         "seed": seed,
         "options": split_pairs(option or []),
@@ -147,6 +158,10 @@ def train(
     validation_edits: Annotated[int, typer.Option(help="Edits to watch during training; 0 for none.")] = 200,
     seed: Seed = 0,
     backbone: BackboneName = "emblem-llava",
+    revision: Revision = None,
+    device_map: DeviceMap = None,
+    quantization: Quantized = None,
+    template: Asked = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     seconds: Annotated[float | None, typer.Option(help="Stop after so long (the editor's option `seconds`).")] = None,
@@ -156,13 +171,14 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train an editor on the training split of a dataset. The same command continues where it was interrupted."""
+    from .benchmark.backbone import BackboneChoice
     from .benchmark.options import split_pairs
     from .runners.training import train as fit
 
     given = split_pairs(option or [])
     trained = fit(
         editor=editor,
-        backbone=backbone,
+        backbone=BackboneChoice(backbone, revision, device_map, quantization, template),
         stream=dataset,
         edits=edits,
         validation_edits=validation_edits,

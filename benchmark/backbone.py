@@ -66,6 +66,27 @@ class Batch:
         return replace(self, input_ids=input_ids)
 
 
+@dataclass(frozen=True)
+class BackboneChoice:
+    """A backbone by name and how it is loaded; stands wherever a name does.
+
+    name: a bundled or registered name, ``module:load``, a folder made by `save_pretrained`, or a hub id.
+    revision: commit, branch or tag of a hub id. device_map: of accelerate. quantization: ``8bit`` or ``4bit``.
+    template: how it is asked: ``plain``, ``chat`` or a text with the fields ``{image}`` and ``{prompt}``.
+    """
+
+    name: str
+    revision: str | None = None
+    device_map: str | None = None
+    quantization: str | None = None
+    template: str | None = None
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What is to be passed to the loading function beside device and dtype."""
+        return {name: value for name, value in vars(self).items() if name != "name" and value is not None}
+
+
 @runtime_checkable
 class Backbone(Protocol):
     """A VLLM under edit. `benchmark.backbones.huggingface` implements it for `transformers` models.
@@ -124,6 +145,13 @@ class Backbone(Protocol):
 
     def generate(self, queries: Sequence[Query], *, max_new_tokens: int | None = None) -> list[Answer]:
         """Greedy answers, one per query, in order."""
+        ...
+
+    def generate_batch(self, batch: Batch, *, max_new_tokens: int | None = None) -> list[Answer]:
+        """Greedy answers to an encoded batch padded on the left.
+
+        Hooks on `layers` see the whole batch once and then one token per row and call, rows in the order of the batch.
+        """
         ...
 
     def decode(self, ids: Sequence[int]) -> str:

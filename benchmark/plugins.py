@@ -10,6 +10,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ..errors import BenchError
 
 if TYPE_CHECKING:
-    from .backbone import Backbone
+    from .backbone import Backbone, BackboneChoice
     from .editor import Editor
     from .edits import EditStream
 
@@ -138,14 +139,39 @@ def find_dataset(name: str) -> Dataset:
     )
 
 
-def load_backbone(name: str | Backbone = "emblem-llava", *, device: str = "auto", dtype: str = "float32") -> Backbone:
-    """A backbone by name: whatever stands there is called as ``load(device=..., dtype=...)``."""
-    if not isinstance(name, str):
-        return name
-    load = find("backbones", name)
+def load_backbone(
+    name: str | BackboneChoice | Backbone = "emblem-llava", *, device: str = "auto", dtype: str = "float32"
+) -> Backbone:
+    """A backbone by name: whatever stands there is called as ``load(device=..., dtype=...)``.
+
+    The folder of a model and a hub id (``owner/name``) are opened by `backbones.huggingface`. What else a
+    `BackboneChoice` asks for is passed on.
+    """
+    from .backbone import BackboneChoice
+
+    chosen = BackboneChoice(name) if isinstance(name, str) else name
+    if not isinstance(chosen, BackboneChoice):
+        return chosen
+    given: dict[str, Any] = {"device": resolve_device(device), "dtype": resolve_dtype(dtype), **chosen.options}
+    if is_model_place(chosen.name):
+        from .backbones.huggingface import HuggingFaceBackbone
+
+        return HuggingFaceBackbone.load(chosen.name, **given)
+    load = find("backbones", chosen.name)
     if not callable(load):
-        raise BenchError(f"{name} is no backbone: it must be a function load(*, device, dtype)")
-    return cast("Backbone", load(device=resolve_device(device), dtype=resolve_dtype(dtype)))
+        raise BenchError(f"{chosen.name} is no backbone: it must be a function load(*, device, dtype)")
+    known = inspect.signature(load).parameters
+    for option in chosen.options:
+        if option not in known and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+            raise BenchError(f"backbone {chosen.name!r} takes no {option}; leave --{option.replace('_', '-')} out")
+    return cast("Backbone", load(**given))
+
+
+def is_model_place(name: str) -> bool:
+    """Whether a name is a folder that holds a model, or reads like a hub id; registered names go before both."""
+    if ":" in name or name in names("backbones"):
+        return False
+    return (Path(name) / "config.json").is_file() or re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name) is not None
 
 
 def load_editor(

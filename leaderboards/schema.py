@@ -213,10 +213,14 @@ class EditorInfo(_Part):
 
 
 class BackboneInfo(_Part):
-    """The model under edit, as it was before the first edit."""
+    """The model under edit, as it was before the first edit.
+
+    loaded_as: what beside the weights decides its answers (revision, device_map, quantization, a template not plain).
+    """
 
     name: Name
     weights_sha256: Sha256
+    loaded_as: dict[Name, Text] | None = None
 
 
 class Seconds(_Part):

@@ -94,5 +94,9 @@ def named(editor: Editor, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "stream": stream,
         "editor": {name: value for name, value in found.items() if value is not None},
-        "backbone": {"name": spec["backbone"], "weights_sha256": spec["backbone_weights_sha256"]},
+        "backbone": {
+            "name": spec["backbone"],
+            "weights_sha256": spec["backbone_weights_sha256"],
+            **({"loaded_as": spec["backbone_loaded_as"]} if "backbone_loaded_as" in spec else {}),
+        },
     }

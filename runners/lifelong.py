@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.backbone import Backbone
+from ..benchmark.backbone import Backbone, BackboneChoice
 from ..benchmark.editor import Editor
 from ..benchmark.edits import EditStream
 from ..benchmark.plugins import load_stream
@@ -23,7 +23,7 @@ from .schedule import checkpoints as steps_of_checkpoints
 def run(
     *,
     editor: str | type[Editor] | Editor = "liveedit",
-    backbone: str | Backbone = "emblem-llava",
+    backbone: str | BackboneChoice | Backbone = "emblem-llava",
     stream: str | EditStream = "emblems",
     steps: int = 1000,
     seed: int = 0,

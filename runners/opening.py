@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ..benchmark.backbone import Backbone
+from ..benchmark.backbone import Backbone, BackboneChoice
 from ..benchmark.editor import Editor
 from ..benchmark.edits import EditStream
 from ..benchmark.options import parse_options
@@ -38,7 +38,14 @@ class Chosen:
     ready: Editor | None
 
     def load(
-        self, backbone: str | Backbone, stream: EditStream, *, seed: int, device: str, dtype: str, batch_size: int
+        self,
+        backbone: str | BackboneChoice | Backbone,
+        stream: EditStream,
+        *,
+        seed: int,
+        device: str,
+        dtype: str,
+        batch_size: int,
     ) -> System:
         """The editor over its backbone; every random generator starts at `seed`.
 
@@ -83,6 +90,7 @@ class System:
             "editor_weights_sha256": self.editor.weights_sha256,
             "backbone": self.backbone.name,
             "backbone_weights_sha256": self.backbone.weights_sha256,
+            **({"backbone_loaded_as": loaded_as} if (loaded_as := _loaded_as(self.backbone)) else {}),
             "device": str(self.backbone.device),
             "dtype": self.dtype,
             "dataset": source.dataset,
@@ -122,8 +130,9 @@ def carry_out(
     with opened(out, fresh=fresh) as folder:
         content = identity.begin_or_check(folder, spec, environment.describe(system.backbone))
         if content["status"] == "running":
-            journal = _journal(folder)
+            journal = Journal(folder.journal)
             try:
+                journal.append({"event": "resume" if journal.events else "begin"})
                 result = play(folder, journal, content["environment"])
             finally:
                 journal.close()
@@ -136,12 +145,6 @@ def carry_out(
         return result
 
 
-def _journal(folder: RunFolder) -> Journal:
-    journal = Journal(folder.journal)
-    journal.append({"event": "resume" if journal.events else "begin"})
-    return journal
-
-
 def _finished(folder: RunFolder) -> Result:
     try:
         return json.loads(folder.result.read_text(encoding="utf-8"))
@@ -149,6 +152,11 @@ def _finished(folder: RunFolder) -> Result:
         raise BenchError(
             f"{folder.result} of a finished run is missing or damaged ({type(error).__name__}); start over with --fresh"
         ) from error
+
+
+def _loaded_as(backbone: Backbone) -> dict[str, str]:
+    """What beside its weights decides a backbone's answers, where it says so."""
+    return dict(cast("Mapping[str, str]", getattr(backbone, "loaded_as", {})))
 
 
 def _in_a_path(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..benchmark.backbone import Backbone
+from ..benchmark.backbone import Backbone, BackboneChoice
 from ..benchmark.editor import Editor
 from ..benchmark.edits import EditStream
 from ..benchmark.plugins import load_stream
@@ -36,7 +36,7 @@ BLOCKS = (1, 10, 100, 1000)
 def run(
     *,
     editor: str | type[Editor] | Editor = "liveedit",
-    backbone: str | Backbone = "emblem-llava",
+    backbone: str | BackboneChoice | Backbone = "emblem-llava",
     stream: str | EditStream = "emblems",
     blocks: Sequence[int] | None = None,
     steps: int | None = None,

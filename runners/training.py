@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..benchmark.backbone import Backbone, BackboneChoice
 from ..benchmark.editor import Editor
 from ..benchmark.options import parse_options
 from ..benchmark.plugins import find_editor, load_backbone, load_editor, load_stream
@@ -31,7 +32,7 @@ class Trained:
 def train(
     *,
     editor: str | type[Editor],
-    backbone: str = "emblem-llava",
+    backbone: str | BackboneChoice | Backbone = "emblem-llava",
     stream: str = "emblems",
     edits: int = 5000,
     validation_edits: int = VALIDATION_EDITS,

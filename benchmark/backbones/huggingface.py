@@ -23,7 +23,7 @@ from .features import FeatureCache
 from .loading import load_pair, revision_of
 from .pictures import alone, collated
 from .pristine import PristineWeights
-from .template import Template
+from .template import PLAIN, Template
 
 EMBLEM_FOLDER = Path(__file__).parent / "emblem" / "weights"
 
@@ -66,8 +66,9 @@ class HuggingFaceBackbone:
         tokenizer = self._encoder.tokenizer
         self._eos_id = int(tokenizer.convert_tokens_to_ids(chosen.end) if chosen.end else tokenizer.eos_token_id)
         self._pad_id = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
-        self.loaded_as: Mapping[str, str] = {**(loaded_as or {}), "template": chosen.image}
-        """What beside the weights decides the answers: template, revision, quantization."""
+        asked = {} if chosen is PLAIN else {"template": chosen.image}
+        self.loaded_as: Mapping[str, str] = {**(loaded_as or {}), **asked}
+        """What beside name and weights a result has to say: revision, device map, quantization, template."""
 
     @classmethod
     def load(

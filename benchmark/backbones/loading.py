@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -12,10 +11,10 @@ from typing import Any, Literal, cast, get_args
 import torch
 
 from ...errors import BenchError
-from ..plugins import resolve_device
+from ..plugins import is_model_place, resolve_device
 
 Quantization = Literal["8bit", "4bit"]
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 MISSING = {"torchvision": "torchvision", "num2words": "num2words", "accelerate": "accelerate"}
 """Packages whose lack `transformers` reports in words of its own, by the word that tells it."""
 
@@ -77,16 +76,10 @@ def revision_of(model: Any) -> str | None:
     return cast("str | None", getattr(model.config, "_commit_hash", None))
 
 
-def is_model_place(name: str) -> bool:
-    """Whether a name reads like a folder with a model or like a hub id (``owner/name``)."""
-    return (Path(name) / "config.json").is_file() or bool(re.fullmatch(r"[\w.-]+/[\w.-]+", name))
-
-
 def _is_folder(place: str | Path) -> bool:
-    folder = Path(place)
-    if (folder / "config.json").is_file():
+    if (Path(place) / "config.json").is_file():
         return True
-    if folder.is_dir() or isinstance(place, Path) or not is_model_place(place):
+    if Path(place).is_dir() or isinstance(place, Path) or not is_model_place(place):
         raise BenchError(f"{place} holds no model (config.json is missing); give a folder made by save_pretrained")
     return False
 

@@ -204,7 +204,7 @@ class LiveEdit(Editor):
         """Greedy answers; routed once on the prompt, kept while decoding."""
         batch = self.backbone.encode(queries, pad="left")
         with self._routed(batch):
-            return cast(Any, self.backbone).generate_batch(batch, max_new_tokens=max_new_tokens)
+            return self.backbone.generate_batch(batch, max_new_tokens=max_new_tokens)
 
     def route(self, h: Tensor, batch: Batch) -> Route:
         """The kept experts of each row of a batch from its hidden states [B, T, d]."""
