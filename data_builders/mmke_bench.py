@@ -166,6 +166,8 @@ class MmkeMultiHopRecord(MmkeRecord):
 def thing_of(path: str) -> str:
     """``Some Thing`` of ``entity/Some Thing+2.jpg``, ``a sport:Some Sign`` of ``visual/a sport/Some Sign+1.jpg``."""
     *folders, name = PurePosixPath(path.strip().replace("\\", "/")).parts or ("",)
+    if folders[:1] == ["/"]:  # the folders of one machine say nothing about the thing
+        folders = []
     while folders and folders[0] in _FOLDERS:
         folders = folders[1:]
     stem = PurePosixPath(name).stem

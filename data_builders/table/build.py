@@ -209,7 +209,8 @@ def _thing_of(image: Image) -> str:
     if isinstance(image, Embedded):
         return f"picture {image.sha256[:16]}"
     path = PurePosixPath(image.strip().replace("\\", "/"))
-    return ":".join(part for part in (*path.parts[:-1], path.stem) if part not in ("/", ".")) or image
+    folders = () if path.is_absolute() else path.parts[:-1]  # the folders of one machine say nothing about the thing
+    return ":".join((*folders, path.stem)) or image
 
 
 def _embedded(rows: Sequence[Row], mapped: Mapped, file: _File, choices: Choices) -> dict[str, Entry]:
