@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import annotated
 import example_run
 import pytest
 import typer.main
@@ -27,7 +28,8 @@ from liveedit_bench.leaderboards.schema import Result
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CARD = (ROOT / "LiveEditBench.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "LiveEditBench.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/emblems.md")
+DATASETS = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+DOCUMENTS = ("README.md", "LiveEditBench.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/datasets.md", "docs/emblems.md")
 
 BY_THE_ENVIRONMENT = (
     "python3 -m venv .venv",
@@ -77,14 +79,14 @@ REDUCED = {
 """Commands that take minutes, and the same with smaller numbers. All others run as they stand."""
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the README in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, document: str = README) -> list[str]:
+    """The fenced blocks of a document in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", document, flags=re.MULTILINE | re.DOTALL)
 
 
-def commands() -> list[str]:
-    """Every command of the README, in order."""
-    lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
+def commands(document: str = README) -> list[str]:
+    """Every command of a document, in order."""
+    lines = [line for block in blocks("bash", document) for line in block.replace("\\\n", " ").splitlines()]
     return [part.strip() for line in lines if line.strip() for part in line.split(" && ")]
 
 
@@ -130,6 +132,7 @@ def test_every_command_runs(
     shutil.copytree(main_job.folder, folder)
     editor, job = blocks("python")
     Path("my_editor.py").write_text(editor)
+    annotated.copy_of(annotated.E_VQA, Path("mmedit"))  # what a user brings: a small file of the same schema
     for command in commands():
         if command not in (*BY_THE_ENVIRONMENT, BY_THE_MAIN_JOB):
             with subtests.test(command=command):
@@ -138,6 +141,16 @@ def test_every_command_runs(
         scope: dict[str, object] = {}
         exec(job, scope)
         assert scope["result"] == main_job.result
+
+
+def test_the_example_of_the_datasets_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    annotated.copy_of(annotated.E_VQA, Path("mmedit"))
+    (example,) = blocks("python", DATASETS)
+    exec(example, {})
+    assert capsys.readouterr().out.startswith("{} {} ")  # nothing skipped, and nothing changed by the paper's recipe
 
 
 @pytest.mark.slow
@@ -149,7 +162,7 @@ def test_the_run_folder_is_as_described(main_job: MainJob) -> None:
 
 
 def test_every_command_is_understood_as_it_stands() -> None:
-    for command in commands():
+    for command in [*commands(), *commands(DATASETS)]:
         program, *words = shlex.split(command)
         if program == "liveedit-bench":
             parse(words)
