@@ -131,6 +131,9 @@ class FakeBackbone:
     def generate(self, queries: Sequence[Query], *, max_new_tokens: int | None = None) -> list[Answer]:
         return [greedy(self.belief(query), max_new_tokens or self.max_new_tokens) for query in queries]
 
+    def generate_batch(self, batch: Batch, *, max_new_tokens: int | None = None) -> list[Answer]:
+        return self.generate(batch.queries, max_new_tokens=max_new_tokens)
+
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(LETTERS[token - 2] for token in ids if token > 1)
 
@@ -237,13 +240,13 @@ class Buckets(Editor):
         self.kept = {int(bucket): target for bucket, target in kept}
 
 
-def run_logged(out: str, log: str, steps: int, options: Options) -> None:
-    """A run in a process of its own, every question of the harness written to the log."""
-    from liveedit_bench.runners import lifelong
+def run_logged(out: str, log: str, steps: int, options: Options, blocks: Sequence[int] | None = None) -> None:
+    """A run in a process of its own (with blocks, a paper run), every question of the harness written to the log."""
+    from liveedit_bench.runners import lifelong, paper
     from liveedit_bench.runners.probing import Prober
 
     os.environ["FAKE_LOG"] = log
-    ask, answer = Prober.ask, Prober.answer
+    ask, answer, forced = Prober.ask, Prober.answer, Prober.forced
 
     def logged_ask(self: Prober, asks: Any, **more: Any) -> Any:
         for one in asks:
@@ -255,8 +258,16 @@ def run_logged(out: str, log: str, steps: int, options: Options) -> None:
             note(event="f0")
         return answer(self, asks, **more)
 
-    Prober.ask, Prober.answer = logged_ask, logged_answer
+    def logged_forced(self: Prober, asks: Any, **more: Any) -> Any:
+        for one in asks:
+            note(event="f0" if "unedited" in self._name else "ask", step=self.step, label=one.label)
+        return forced(self, asks, **more)
+
+    Prober.ask, Prober.answer, Prober.forced = logged_ask, logged_answer, logged_forced
     editor = Buckets(FakeBackbone(), options)
+    if blocks is not None:
+        paper.run(editor=editor, stream=build(steps), blocks=blocks, out=out, progress=False)
+        return
     lifelong.run(editor=editor, stream=build(steps), steps=steps, out=out, progress=False)
 
 
