@@ -115,6 +115,8 @@ def audit(
     Returns:
         The findings, and what they were found in (a page shows examples from it).
     """
+    stream = _read(stream)  # once: a stored stream reads its rows anew each time
+    train = None if train is None else _read(train)
     given = Material(list(stream), None if train is None else list(train), pixels)
     families = {
         "Repeats": _REPEATS,
@@ -126,6 +128,10 @@ def audit(
     found = {family: tuple(check(given) for check in checks) for family, checks in families.items()}
     named = None if train is None else Named.of(train)
     return Report(Named.of(stream), named, found, (*notes, *_notes(given)), hardness or {}), given
+
+
+def _read(stream: EditStream) -> EditStream:
+    return EditStream(list(stream), stream.source)
 
 
 def _notes(given: Material) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ from console import SCRIPT, liveedit_bench
 
 from liveedit_bench.benchmark.edits import EditStream
 from liveedit_bench.data_builders import e_vqa, vlkeb
-from liveedit_bench.data_builders.assembly import Choices
 from liveedit_bench.data_builders.audit import Report, audit
 from liveedit_bench.data_builders.audit.opening import open_stream
+from liveedit_bench.data_builders.choices import Choices
 
 SOURCES = {"e-vqa": (e_vqa, made_up_files.e_vqa), "vlkeb": (vlkeb, made_up_files.vlkeb)}
 
@@ -71,6 +71,7 @@ def test_shared_pictures_by_a_plain_loop_over_the_records(files: Files) -> None:
     assert sorted(record.position for record in found.records) == concerned
 
 
+@pytest.mark.slow
 def test_the_other_recipe_of_texts_finds_the_same(files: Files, tmp_path: Path) -> None:
     dataset = EditStream.load(files.stream).source.dataset
     choices = Choices(on_missing_image="report", split="eval", texts="paper")
