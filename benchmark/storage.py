@@ -208,10 +208,18 @@ def _row(edit: Edit) -> tuple[dict[str, Any], int]:
 
 def _encode(picture: Picture) -> bytes:
     if isinstance(picture.opener, HasBytes):
-        return picture.opener.encoded()
+        data, name = picture.opener.encoded(), picture.path or "a picture"
+        if hashlib.sha256(data).hexdigest() != picture.sha256 and not _has_pixels(data, picture.sha256, name):
+            raise BenchError(f"{name} changed while the stream was being built; build it again")
+        return data
     buffer = io.BytesIO()
     picture.open().save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _has_pixels(data: bytes, sha256: str, name: str) -> bool:
+    """Whether these are the bytes of a generated picture, which goes by its pixels."""
+    return pixels_sha256(decode(data, name=name).image) == sha256
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Resolver:
         if not self.root.is_dir():
             raise BenchError(f"{self.root} is no folder; give the one that holds the pictures with --images")
         self._bases = [self.root, *(self.root / name for name in roots if name not in ("", "."))]
-        self._name = Path(os.path.abspath(root)).name
+        self._absolute = Path(os.path.abspath(root))
         self._real = Path(os.path.realpath(root))
         self._known: dict[str, Picture] = {}
 
@@ -113,12 +113,15 @@ class Resolver:
 
     def _candidates(self, path: str) -> list[Path]:
         """The places where the picture may lie; all of them inside the folder."""
-        parts = PurePosixPath(path).parts
         if not path or "\0" in path:
             raise BenchError(f"{path!r} is no path of a picture; correct the annotation")
-        if not PurePosixPath(path).is_absolute() and ".." not in parts:
+        parts = PurePosixPath(path).parts
+        climbs = ".." in parts
+        if not climbs and PurePosixPath(path).is_relative_to(self._absolute):
+            return [Path(path)]
+        if not climbs and not PurePosixPath(path).is_absolute():
             candidates = [base / path for base in self._bases]
-            if parts[:1] == (self._name,) and len(parts) > 1:
+            if parts[:1] == (self._absolute.name,) and len(parts) > 1:
                 candidates.append(self.root.joinpath(*parts[1:]))
             return candidates
         if not self._holds(self.root / path):

@@ -309,3 +309,14 @@ def test_files_beside_the_stream_appear_with_it_or_not_at_all(stream: EditStream
     with pytest.raises(BenchError, match="File exists"):
         stream.save(tmp_path / "t", beside={"stream.json": b"other"})
     assert not (tmp_path / "t").exists()
+
+
+def test_a_file_that_changes_while_it_is_stored_is_noticed(tmp_path: Path) -> None:
+    photo = PhotoFile()
+    picture = Picture(photo, path="val2014/x.jpg")
+    stream = EditStream([edit(0, image=picture)], SOURCE)
+    assert stream.sha256
+    photo.data = PhotoFile().data
+    with pytest.raises(BenchError, match=r"val2014/x\.jpg changed while the stream was being built"):
+        stream.save(tmp_path / "s")
+    assert list(tmp_path.iterdir()) == []

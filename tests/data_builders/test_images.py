@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
 from liveedit_bench.benchmark.edits import Picture
@@ -109,6 +111,7 @@ def test_links_of_the_folder_s_owner_are_followed(root: Path, tmp_path: Path) ->
     assert resolver.resolve("val2014/x.jpg").open().size == (6, 4)
     (tmp_path / "other").symlink_to(root)
     assert not Resolver(tmp_path / "other").resolve("val2014/x.jpg").missing
+    assert resolver.resolve(str(root / "val2014" / "x.jpg")).open().size == (6, 4)
     (root / "loop").symlink_to(root / "loop")
     assert resolver.resolve("loop/x.jpg").missing
 
@@ -118,6 +121,25 @@ def test_odd_names_are_just_missing(path: str, root: Path) -> None:
     (root / "folder").mkdir()
     put(root / "x.jpg")
     assert Resolver(root).resolve(path).missing
+
+
+@given(
+    parts=st.lists(st.sampled_from(["..", ".", "", "/", "a", "x.jpg", "secret.jpg", "images", "val2014"]), max_size=6),
+    start=st.sampled_from(["", "/", "{root}/", "{root}/../", "//"]),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_path_leads_out_of_the_folder(
+    parts: list[str], start: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    top = tmp_path_factory.getbasetemp() / "climbing"
+    root = top / "images"
+    for file in (top / "secret.jpg", top / "x.jpg", root / "x.jpg", root / "a" / "x.jpg", root / "val2014" / "x.jpg"):
+        put(file)
+    try:
+        file, _ = Resolver(root, roots=["a", "val2014"]).find(start.format(root=root) + "/".join(parts))
+    except BenchError:
+        return
+    assert file is None or file.resolve().is_relative_to(root.resolve())
 
 
 def test_nothing_is_read_before_somebody_looks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,8 +249,12 @@ def test_a_manifest_is_written_and_read(root: Path, tmp_path: Path) -> None:
             read_manifest(tmp_path / "wrong")
 
 
-def test_a_short_scan_is_quiet_and_a_long_one_shows_a_bar(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_short_scan_is_quiet_and_a_long_one_shows_a_bar(
+    root: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(root / "x.jpg")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
     resolver = Resolver(root)
     resolver.check(["x.jpg"])
     assert capfd.readouterr() == ("", "")
@@ -237,9 +263,10 @@ def test_a_short_scan_is_quiet_and_a_long_one_shows_a_bar(root: Path, capfd: pyt
     resolver.check(map(str, range(600)))
     shown = capfd.readouterr()
     assert shown.out == ""
-    assert (
-        "600/600" in shown.err or shown.err.strip() == ""
-    )  # a transient bar leaves nothing where there is no terminal
+    assert "600/600" in shown.err
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    resolver.check(map(str, range(600)))
+    assert capfd.readouterr().err.strip() == ""
 
 
 FEW_HANDLES = """
