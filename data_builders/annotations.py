@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
@@ -94,8 +94,8 @@ def read_annotations(path: Path) -> Annotations:
         content = json.loads(text[marked:], object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise BenchError(
-            f"{path} is no complete JSON (line {error.lineno}, column {error.colno}: {error.msg}); "
-            "it may be cut short: copy it again"
+            f"{path} is no complete JSON (line {error.lineno}, column {error.colno}, after {_whole_records(text):,} "
+            f"whole records: {error.msg}); it may be cut short: copy it again"
         ) from error
     except (RecursionError, ValueError) as error:  # nested without end; a number of thousands of digits
         raise BenchError(f"{path} cannot be read as JSON: {error}; give an annotation file") from error
@@ -160,18 +160,29 @@ def _check_surrogates(read: Annotations) -> None:
                 read.refuse(index, field, "holds half of a surrogate pair, which is no character; mend the file")
 
 
-def _texts(value: Any, at: str = "") -> list[tuple[str, str]]:
-    if isinstance(value, str):
-        return [(at, value)]
-    if isinstance(value, dict):
-        named = cast("dict[str, Any]", value)
-        return [
-            found
-            for name, each in named.items()
-            for found in ((at or name, name), *_texts(each, f"{at}.{name}".lstrip(".")))
-        ]
-    if isinstance(value, list):
-        return [
-            found for place, each in enumerate(cast("list[Any]", value)) for found in _texts(each, f"{at}[{place}]")
-        ]
-    return []
+def _texts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every text of a record with its place, keys included. Without recursion: files may nest as deep as they like."""
+    todo: list[tuple[str, Any]] = [("", record)]
+    while todo:
+        at, value = todo.pop()
+        if isinstance(value, str):
+            yield at, value
+        elif isinstance(value, dict):
+            for name, each in cast("dict[str, Any]", value).items():
+                yield at or name, name
+                todo.append((f"{at}.{name}" if at else name, each))
+        elif isinstance(value, list):
+            todo += [(f"{at}[{place}]", each) for place, each in enumerate(cast("list[Any]", value))]
+
+
+def _whole_records(text: str) -> int:
+    """How many objects of a list can be read before it breaks off."""
+    decoder, at, count = json.JSONDecoder(), text.find("[") + 1, 0
+    while at > 0:
+        at += len(text[at : at + 1000]) - len(text[at : at + 1000].lstrip(" \t\r\n,"))
+        try:
+            _, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            break
+        count += 1
+    return count

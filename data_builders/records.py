@@ -72,7 +72,7 @@ class Reading:
 
 def file_stem(path: str) -> str:
     """``COCO_val2014_000000000001`` of ``val2014/COCO_val2014_000000000001.jpg``."""
-    return PurePosixPath(path.strip().replace("\\", "/")).stem
+    return PurePosixPath(path.strip().replace("\\", "/")).stem or "unnamed"
 
 
 def text_fact(question: str) -> str:

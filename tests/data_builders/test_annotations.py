@@ -29,8 +29,10 @@ def with_third(**changes: Any) -> str:
     ("content", "said"),
     [
         (WHOLE[: len(WHOLE) // 2], "no complete JSON (line 1, column "),
+        (WHOLE[: len(WHOLE) // 2], ", after 1 whole records: "),
+        (WHOLE[:-1], ", after 3 whole records: "),
         (WHOLE[:-1], "may be cut short"),
-        ("", "no complete JSON (line 1, column 1"),
+        ("", "no complete JSON (line 1, column 1, after 0 whole records"),
         ('{"a": 1}', "must hold a JSON list of records, it holds an object"),
         ('"text"', "it holds the text 'text'"),
         ("NaN", "it holds the number nan"),
@@ -44,7 +46,7 @@ def with_third(**changes: Any) -> str:
         (WHOLE.encode() + b"\xff", "no UTF-8 text (byte "),
         (b"PK\x03\x04\x14\x00\x00\xe9", "unpacked"),
         (WHOLE.replace("fox", "f\\ud800x"), "record 0, field 'alt': holds half of a surrogate pair"),
-        ('{"src": 1}\n{"src": 2}', "line 2, column 1: Extra data"),
+        ('{"src": 1}\n{"src": 2}', "line 2, column 1, after 0 whole records: Extra data"),
     ],
 )
 def test_files_that_hold_no_records(content: str | bytes, said: str, tmp_path: Path) -> None:
@@ -89,6 +91,13 @@ def test_a_byte_order_mark_is_skipped_and_said(tmp_path: Path) -> None:
     plain = read_annotations(file_of(tmp_path, WHOLE))
     assert plain.warnings == ()
     assert list(marked.records) == list(plain.records) == GOOD
+
+
+def test_nesting_without_need_is_no_crash(tmp_path: Path) -> None:
+    deep: Any = "x"
+    for turn in range(400):
+        deep = [deep] if turn % 2 else {"a": deep}
+    assert read_annotations(file_of(tmp_path, with_third(extra=deep))).unused(FieldRecord) == {"extra": 1}
 
 
 def test_only_what_is_built_is_checked(tmp_path: Path) -> None:
