@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_up_edits import clean, gone, made, stream
+from made_up_edits import Draft, clean, gone, made, stream
 
 from liveedit_bench import cli
+from liveedit_bench.benchmark.edits import Edit
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -22,16 +23,14 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     """Streams whose pictures are missing, as annotations without pictures make them."""
     names = ("image", "second", "other")
 
-    def without(number: int, side: str, **texts: str) -> object:
-        from made_up_edits import Draft
-
+    def without(number: int, side: str, **texts: str) -> Edit:
         draft = Draft(number, side, dict(texts))
         draft.pictures = {name: gone(draft[name]) for name in names}
         return draft.edit()
 
     leak = {"other": "eval/elsewhere1.jpg", "other_prompt": "How many birds sit in eval tree 1?"}
-    stream([without(n, "eval") for n in range(4)]).save(tmp_path / "eval")  # type: ignore[misc]
-    stream([without(0, "train", **leak)], split="train").save(tmp_path / "train")  # type: ignore[list-item]
+    stream([without(n, "eval") for n in range(4)]).save(tmp_path / "eval")
+    stream([without(0, "train", **leak)], split="train").save(tmp_path / "train")
     return tmp_path / "eval", tmp_path / "train"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import made_up_files
 import pytest
-from console import SCRIPT, liveedit_bench
+from console import liveedit_bench
 
 from liveedit_bench.benchmark.edits import EditStream
 from liveedit_bench.data_builders import e_vqa, vlkeb
@@ -91,7 +91,6 @@ def test_it_takes_a_few_seconds(files: Files) -> None:
     assert time.process_time() - began < 12  # 2 to 4 seconds on an idle machine
 
 
-@pytest.mark.skipif(not SCRIPT.exists(), reason="the console script is not installed")
 def test_the_command_without_a_model(files: Files, tmp_path: Path) -> None:
     page = tmp_path / "pages" / "audit.html"
     done = liveedit_bench("data", "audit", files.stream, "--train", files.train, "--json", "--html", page, "--debug")

@@ -10,7 +10,7 @@ from liveedit_bench.data_builders.audit import locality
 
 def test_fact_picture_and_entity_of_another_edit() -> None:
     first = made(0)
-    fact = made(1, other=first.probes[0].image.path or "", other_prompt=first.prompt)  # type: ignore[union-attr]
+    fact = made(1, other="eval/thing0.jpg", other_prompt=first.prompt)
     picture = made(2, other="eval/thing0.jpg")
     entity = made(3, other="elsewhere/thing0.jpg")
     given = material(first, fact, picture, entity)

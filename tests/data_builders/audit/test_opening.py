@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_up_edits import clean, stream
@@ -66,10 +67,10 @@ def test_a_generated_stream() -> None:
         ("embles", {}, "did you mean 'emblems'"),
     ],
 )
-def test_errors(tmp_path: Path, name: str, options: dict[str, object], said: str) -> None:
+def test_errors(tmp_path: Path, name: str, options: dict[str, Any], said: str) -> None:
     folder = store(tmp_path / "s")
     with pytest.raises(BenchError) as raised:
-        open_stream(name.format(folder=folder), usual_split="validation", **options)  # type: ignore[arg-type]
+        open_stream(name.format(folder=folder), usual_split="validation", **options)
     assert said in str(raised.value)
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 from made_up_edits import Draft, clean, gone, made, material, stream
 from PIL import Image
@@ -45,7 +46,7 @@ class Tags(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def page(**more: object) -> str:
+def page(**more: Any) -> str:
     lost = Draft(5)
     lost.pictures["image"], lost.texts["target"] = gone("far/away.jpg"), "old eval shade 5"
     edits = [
@@ -55,7 +56,7 @@ def page(**more: object) -> str:
         lost.edit(),
     ]
     train = stream([made(0, "train", image="eval/thing1.jpg")], split="train")
-    return render(*audit(stream(edits), train=train, notes=[NASTY], **more))  # type: ignore[arg-type]
+    return render(*audit(stream(edits), train=train, notes=[NASTY], **more))
 
 
 def test_one_file_without_network_or_script() -> None:

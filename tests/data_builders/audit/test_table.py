@@ -1,6 +1,7 @@
 """The table on a terminal."""
 
 import io
+from typing import Any
 
 from made_up_edits import clean, made, stream
 from rich.console import Console
@@ -16,9 +17,9 @@ def printed(report: Report, width: int = 80) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def report(*, train: EditStream | None = None, **more: object) -> Report:
+def report(*, train: EditStream | None = None, **more: Any) -> Report:
     edits = [*clean(3), made(3, old="red", target="Red", prompt="[bold] colour?"), made(4, image="eval/thing2.jpg")]
-    return audit(stream(edits), train=train, **more)[0]  # type: ignore[arg-type]
+    return audit(stream(edits), train=train, **more)[0]
 
 
 def test_a_row_for_each_check_within_80_columns() -> None:
