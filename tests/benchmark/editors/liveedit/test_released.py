@@ -2,6 +2,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from released_code import FOLDER, HEADS, LAYER, Oracle, read, tensors
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from liveedit_bench.benchmark.backbone import Query
+from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone
+from liveedit_bench.benchmark.editor import EditRequest
 from liveedit_bench.benchmark.editors.liveedit import LiveEdit, LiveEditOptions
 from liveedit_bench.benchmark.editors.liveedit.modules import Architecture, LiveEditModules
 from liveedit_bench.benchmark.editors.liveedit.released import (
@@ -21,6 +25,7 @@ from liveedit_bench.benchmark.editors.liveedit.released import (
     write_released,
 )
 from liveedit_bench.benchmark.editors.liveedit.weights import TrainedModules
+from liveedit_bench.benchmark.edits import EditStream
 from liveedit_bench.errors import BenchError
 
 THEIRS = tensors("liveedit_modules_trained")
@@ -136,6 +141,25 @@ def test_a_pickle_is_refused_with_the_command_that_mends_it(tmp_path: Path):
     command = shlex.split(str(caught.value).partition("first: python ")[2])
     subprocess.run([sys.executable, *command], check=True, timeout=120)
     assert same(load_file(f"{path}.safetensors"), THEIRS)
+
+
+def test_modules_trained_here_answer_alike_after_both_ways(
+    backbone: HuggingFaceBackbone, stream: EditStream, tmp_path: Path
+):
+    options = LiveEditOptions(
+        answer_embeddings=False, steps=4, batch=8, routing_batch=24, width=32, heads=4, rank=4, seconds=0.0, margin=-9.0
+    )
+    editor = LiveEdit(backbone, options)
+    editor.fit(stream, out=tmp_path)
+    write_released(tmp_path / "theirs.safetensors", TrainedModules.read(tmp_path / "modules.safetensors").modules)
+    read_released(tmp_path / "theirs.safetensors").save(tmp_path / "back.safetensors")
+    other = LiveEdit(backbone, replace(options, weights=str(tmp_path / "back.safetensors")))
+    batch = backbone.encode([Query(edit.image, edit.prompt) for edit in stream[:6]])
+    for each in (editor, other):
+        for edit in stream[:6]:
+            each.edit(EditRequest(edit.image, edit.prompt, edit.target))
+    assert torch.equal(editor.logits(batch), other.logits(batch))
+    assert not torch.equal(editor.logits(batch), backbone.logits(batch))
 
 
 def test_departures_have_no_place_in_the_released_code(tmp_path: Path):
