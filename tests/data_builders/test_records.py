@@ -225,3 +225,24 @@ def test_the_first_records_only(vqa: Path, clean: Built) -> None:
 def test_fields_without_a_place_are_said(tmp_path: Path) -> None:
     built = e_vqa.build(copy_of(E_VQA, tmp_path, note="mine"), Choices())
     assert any("no place for: note (1)" in warning for warning in built.warnings)
+
+
+def test_the_papers_prompts_are_those_that_its_released_code_made() -> None:
+    """`tests/oracle` holds every prompt and target that the released code gave to a model."""
+    oracle = Path(__file__).parents[1] / "oracle"
+    stream = e_vqa.build(
+        oracle / "data" / "vqa" / "vqa_eval.json", Choices(images=oracle / "data" / "images", texts="paper")
+    ).stream
+    kinds = {
+        "rel": "reliability",
+        "gen_text_rephrase": "text_generality",
+        "gen_image_rephrase": "image_generality",
+        "loc_text_loc": "text_locality",
+        "loc_image_loc": "image_locality",
+    }
+    made = json.loads((oracle / "results.json").read_text())["probes"]
+    assert len(made) == 5 * len(stream) == 120
+    for one in made:
+        probe = asked(stream[one["record"]], kinds[one["kind"]])
+        path = None if probe.image is None else probe.image.path
+        assert (probe.prompt, probe.target, path) == (one["prompt"], one["target"], one["image"])
