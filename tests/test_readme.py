@@ -29,7 +29,15 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CARD = (ROOT / "LiveEditBench.md").read_text(encoding="utf-8")
 DATASETS = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "LiveEditBench.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/datasets.md", "docs/emblems.md")
+DOCUMENTS = (
+    "README.md",
+    "LiveEditBench.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/datasets.md",
+    "docs/emblems.md",
+    "docs/parity.md",
+)
 
 BY_THE_ENVIRONMENT = (
     "python3 -m venv .venv",
