@@ -1,9 +1,10 @@
 """`data build table`: the example of the documentation, the options, and how errors end."""
 
-import importlib.util
 import json
+import runpy
+import shlex
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ import liveedit_bench
 from liveedit_bench import cli
 from liveedit_bench.benchmark.edits import EditStream
 
+ROOT = Path(__file__).parents[3]
 COLUMNS = {"image": "picture", "prompt": "question", "target": "answer", "rephrase": "again"}
 
 
@@ -24,14 +26,8 @@ def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, s
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the example writes."""
-    path = Path(__file__).parents[3] / "examples" / "own_table.py"
-    spec = importlib.util.spec_from_file_location("own_table", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     folder = tmp_path_factory.mktemp("table") / "my-table"
-    module.main(folder, edits=3)
+    runpy.run_path(str(ROOT / "examples" / "own_table.py"))["main"](folder, edits=3)
     return folder / "edits.csv"
 
 
@@ -100,3 +96,21 @@ def test_table_and_mmke_bench_are_listed(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_folder_is_part_of_the_package() -> None:
     assert (Path(liveedit_bench.__file__).parent / "data_builders" / "table" / "build.py").is_file()
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8").partition("## Your own table")[2]
+    block = page.partition("```bash\n")[2].partition("```")[0].replace("\\\n", " ")
+    monkeypatch.chdir(tmp_path)
+    for command in block.strip().splitlines():
+        program, *rest = shlex.split(command)
+        if program == "python":
+            monkeypatch.setattr(sys, "argv", rest)
+            runpy.run_path(str(ROOT / rest[0]), run_name="__main__")
+        else:
+            with pytest.raises(SystemExit) as ended:
+                cli.main(rest)
+            assert ended.value.code == 0
+    (result,) = tmp_path.glob("runs/*/result.json")
+    assert json.loads(result.read_text(encoding="utf-8"))["stream"]["dataset"] == "edits"
