@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ...benchmark.edits import Edit
 from .finding import Finding, Number, Record, quoted
-from .material import Material, pictures_of
+from .material import Material, pictures_of, shown
 from .wording import alike, question, words
 
 
@@ -112,19 +112,19 @@ def _seen(given: Material, seen: Callable[[Edit], bool | None], *, name: str, ti
 
 def missing_pictures(given: Material) -> Finding:
     """Pictures that an annotation names and no folder held."""
-    shown = {given.pictures[picture] for edit in given.edits for picture in pictures_of(edit)}
-    missing = {given.pictures[picture] for edit in given.edits for picture in pictures_of(edit) if picture.missing}
-    present = {given.pictures[picture] for edit in given.edits for picture in pictures_of(edit) if not picture.missing}
+    pictures = [picture for edit in given.edits for picture in pictures_of(edit)]
+    missing, present = ({given.pictures[each] for each in pictures if each.missing is lost} for lost in (True, False))
+    firsts = [next((place for place in shown(edit) if place[1].missing), None) for edit in given.edits]
     records = tuple(
-        Record(at, edit.id, f"{first.path} is missing")
-        for at, edit in enumerate(given.edits)
-        if (first := next((picture for picture in pictures_of(edit) if picture.missing), None)) is not None
+        Record(at, edit.id, f"{first[1].path} is missing", probe=first[0])
+        for at, (edit, first) in enumerate(zip(given.edits, firsts, strict=True))
+        if first is not None
     )
     return Finding(
         name="missing-pictures",
         title="picture missing",
         count=len(missing - present),
-        of=len(shown),
+        of=len(missing | present),
         unit="pictures",
         meaning="These pictures were not there when the stream was built; no run accepts it as it is.",
         weight="grave",

@@ -8,7 +8,7 @@ from functools import partial
 from ...benchmark.edits import Edit, Kind, Probe
 from .finding import Finding, Number, Record, Weight, quoted
 from .locality import first, locality
-from .material import Material, pictures_of
+from .material import Material, pictures_of, shown
 from .wording import alike, question
 
 NO_TRAIN = "needs --train"
@@ -79,15 +79,23 @@ def pictures(given: Material) -> Finding:
     if given.train is None:
         return Finding(name, title, 0, len(ours), unit, meaning, "odd", unknown=NO_TRAIN)
     theirs = {given.pictures[picture]: at for at, edit in enumerate(given.train) for picture in pictures_of(edit)}
-    records = tuple(
-        Record(at, edit.id, f"shows a picture of train #{met}", train=met)
-        for at, edit in enumerate(given.edits)
-        if (met := next((theirs[p] for p in map(given.pictures.__getitem__, pictures_of(edit)) if p in theirs), None))
-        is not None
-    )
+    records = list[Record]()
+    for at, edit in enumerate(given.edits):
+        for index, picture in shown(edit):
+            if (met := theirs.get(given.pictures[picture])) is not None:
+                records.append(Record(at, edit.id, f"shows a picture of train #{met}", index, met))
+                break
     both = ours & set(theirs)
     return Finding(
-        name, title, len(both), len(ours), unit, meaning, "odd", records, numbers={"edits that show one": len(records)}
+        name,
+        title,
+        len(both),
+        len(ours),
+        unit,
+        meaning,
+        "odd",
+        tuple(records),
+        numbers={"edits that show one": len(records)},
     )
 
 

@@ -31,9 +31,14 @@ class Material:
 
 def pictures_of(edit: Edit) -> Iterator[Picture]:
     """The picture of the edit and those of its probes."""
+    return (picture for _, picture in shown(edit))
+
+
+def shown(edit: Edit) -> Iterator[tuple[int | None, Picture]]:
+    """The picture of the edit (None) and those of its probes, with the index of the probe."""
     if edit.image is not None:
-        yield edit.image
-    yield from (probe.image for probe in edit.probes if probe.image is not None)
+        yield None, edit.image
+    yield from ((index, probe.image) for index, probe in enumerate(edit.probes) if probe.image is not None)
 
 
 class Pictures:
