@@ -222,6 +222,29 @@ def report(run: RunFolderPath, *, as_json: AsJson = False, debug: Debug = False)
         print("\n".join(written))
 
 
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    *,
+    backbone: Annotated[str | None, typer.Option(help="Set beside them what was reported on LLaVA or BLIP2.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Set beside them what was reported on E-VQA or VLKEB.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Runs side by side and, under the paper protocol, beside the published Table 1 (marked, and never ranked)."""
+    from .leaderboards import comparison
+    from .leaderboards.compare import compare as tables_of
+
+    tables = tables_of(runs, backbone=backbone, dataset=dataset)
+    if as_json:
+        _print_json(comparison.as_values(tables))
+    elif markdown:
+        print(comparison.as_markdown(tables))
+    else:
+        comparison.print_tables(tables)
+
+
 @app.command("list")
 def list_(
     what: Annotated[Literal["editors", "datasets", "backbones"], typer.Argument(help="What to list.")],

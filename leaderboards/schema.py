@@ -364,7 +364,8 @@ def _check_blocks(blocks: list[Blocks], sizes: list[int], curve: list[CurvePoint
     if [block.size for block in blocks] != sizes or [point.step for point in curve] != sizes:
         raise ValueError(f"the paper protocol needs blocks and a point of the curve for every size of {sizes}")
     for block, point in zip(blocks, curve, strict=True):
-        if point.records != block.size * block.count or point.records + block.dropped != edits:
+        full = block.size * block.count
+        if point.records != full or full + block.dropped != edits:
             raise ValueError(f"the blocks of {block.size} do not add up to the {edits} records of the stream")
 
 
