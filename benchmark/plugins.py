@@ -92,9 +92,10 @@ def place_of(group: Group, name: str) -> str:
             f"--annotations FILE --images DIR --out streams/{name}, then give --dataset streams/{name}"
         )
     known = sorted({*names(group), *(ANNOTATED if group == "datasets" else ())})
+    further = "a hub id (owner/name), a model's folder, " if group == "backbones" else ""
     raise BenchError(
         f"no {group[:-1]} is called {name!r}{near(name, known)}; known: {', '.join(known)}, "
-        "or give path/to/file.py:Name or package.module:Name"
+        f"or give {further}path/to/file.py:Name or package.module:Name"
     )
 
 
@@ -168,10 +169,12 @@ def load_backbone(
 
 
 def is_model_place(name: str) -> bool:
-    """Whether a name is a folder that holds a model, or reads like a hub id; registered names go before both."""
+    """Whether a name is a folder, or reads like a path or like a hub id; registered names go before them."""
     if ":" in name or name in names("backbones"):
         return False
-    return (Path(name) / "config.json").is_file() or re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name) is not None
+    if Path(name).is_dir() or name.startswith(("/", "./", "../", "~")):
+        return True
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name) is not None
 
 
 def load_editor(

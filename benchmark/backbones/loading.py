@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-from collections.abc import Mapping
+import logging
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import torch
 
 from ...errors import BenchError
-from ..plugins import is_model_place, resolve_device
+from ..plugins import resolve_device
 
 Quantization = Literal["8bit", "4bit"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
@@ -37,24 +38,36 @@ def load_pair(
     if local and revision is not None:
         raise BenchError(f"{place} is a folder and has no revision {revision!r}; leave --revision out")
     options = {"dtype": DTYPES[dtype], **_placement(device_map, quantization, target, DTYPES[dtype])}
-    source: dict[str, Any] = {"local_files_only": True} if local else {"revision": revision}
+    source = {"local_files_only": True} if local else _on_the_hub(str(place), revision)
     from transformers import AutoModelForImageTextToText
-    from transformers.utils import logging
 
-    progress = logging.is_progress_bar_enabled()
-    if local:
-        logging.disable_progress_bar()
     try:
-        processor = _processor(place, image_backend, source)
-        model = cast(Any, AutoModelForImageTextToText).from_pretrained(place, **source, **options)
+        with _quiet(bars=not local):
+            processor = _processor(place, image_backend, source)
+            model = cast(Any, AutoModelForImageTextToText).from_pretrained(place, **source, **options)
     except Exception as error:
         raise _explained(place, error, local=local) from error
-    finally:
-        if progress:
-            logging.enable_progress_bar()
     if target.type == "cpu":
         torch.set_flush_denormal(True)  # denormal weights slow a CPU down several times over
     return model if "device_map" in options else model.to(target), processor
+
+
+@contextmanager
+def _quiet(*, bars: bool) -> Generator[None]:
+    """While open, the hub's client does not narrate its attempts; without `bars` no progress is shown."""
+    from transformers.utils import logging as library
+
+    shown, client = library.is_progress_bar_enabled(), logging.getLogger("huggingface_hub")
+    level = client.level
+    client.setLevel(logging.ERROR)
+    if not bars:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        client.setLevel(level)
+        if shown:
+            library.enable_progress_bar()
 
 
 def _processor(place: str | Path, image_backend: str, source: Mapping[str, Any]) -> Any:
@@ -79,7 +92,8 @@ def revision_of(model: Any) -> str | None:
 def _is_folder(place: str | Path) -> bool:
     if (Path(place) / "config.json").is_file():
         return True
-    if Path(place).is_dir() or isinstance(place, Path) or not is_model_place(place):
+    text = str(place)
+    if isinstance(place, Path) or Path(place).is_dir() or text.count("/") != 1 or text[0] in "./~":
         raise BenchError(f"{place} holds no model (config.json is missing); give a folder made by save_pretrained")
     return False
 
@@ -125,12 +139,7 @@ def _explained(place: str | Path, error: Exception, *, local: bool) -> BenchErro
     first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     if local:
         return BenchError(f"{place} is no image-text-to-text model that transformers can load: {first}")
-    if "gated" in text.lower() or "401" in text or "403" in text:
-        return BenchError(
-            f"{place} may only be downloaded by those who accepted its licence; "
-            "accept it on its page of the hub and log in (hf auth login)"
-        )
-    if _offline(text):
+    if "couldn't find them in the cached files" in text or "cached" in text.lower():
         return BenchError(
             f"{place} is not on this machine and the hub cannot be reached; "
             "download it where there is a network (hf download) or give the folder of a copy"
@@ -138,6 +147,25 @@ def _explained(place: str | Path, error: Exception, *, local: bool) -> BenchErro
     return BenchError(f"{place} cannot be loaded: {first}")
 
 
-def _offline(text: str) -> bool:
-    signs = ("offline mode", "couldn't connect", "outgoing traffic", "max retries", "name resolution", "cannot find")
-    return bool(os.environ.get("HF_HUB_OFFLINE")) or any(sign in text.lower() for sign in signs)
+def _on_the_hub(place: str, revision: str | None) -> dict[str, Any]:
+    """Where to look for a hub id. One question to the hub tells whether there is one, and pins the revision.
+
+    Without a hub, what was downloaded before is taken.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        found = HfApi().model_info(place, revision=revision, timeout=20)
+    except GatedRepoError as error:
+        raise BenchError(
+            f"{place} may only be downloaded by those who accepted its licence; "
+            "accept it on its page of the hub and log in (hf auth login)"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise BenchError(f"the hub has no model {place}, or it is private: check the name, or hf auth login") from error
+    except RevisionNotFoundError as error:
+        raise BenchError(f"{place} has no revision {revision!r} on the hub") from error
+    except Exception:  # offline, by wish or not
+        return {"local_files_only": True, "revision": revision}
+    return {"revision": found.sha}
