@@ -99,8 +99,3 @@ def top(logits: Tensor) -> tuple[list[int], float]:
     best = logits.topk(2)
     found: list[int] = best.indices[:, 0].tolist()
     return found, float((best.values[:, 0] - best.values[:, 1]).min())
-
-
-def load(*, device: str, dtype: str) -> HuggingFaceBackbone:
-    """The tiny LLaVA as a plug-in: ``--backbone tests/released_code.py:load``."""
-    return HuggingFaceBackbone.load(FOLDER / "tiny_llava", name="tiny_llava", device=device, dtype=dtype)

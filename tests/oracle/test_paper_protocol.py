@@ -26,7 +26,7 @@ KINDS = {
     "image_locality": "loc_image_loc",
 }
 FT_VL = ["lr=0.006", "max_steps=25", "stop_loss=0.01", "stop_margin=none", "learn_end=false"]
-BACKBONE = str(FOLDER.parent / "released_code.py") + ":load"
+BACKBONE = str(FOLDER / "tiny_llava")
 
 
 def call(*words: str | Path) -> None:
