@@ -16,6 +16,7 @@ from typing import Any
 import annotated
 import example_run
 import pytest
+import small_streams
 import typer.main
 from console import MainJob
 
@@ -31,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CARD = (ROOT / "LiveEditBench.md").read_text(encoding="utf-8")
 DATASETS = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+SCENARIOS = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 DOCUMENTS = (
     "README.md",
     "LiveEditBench.md",
@@ -39,6 +41,7 @@ DOCUMENTS = (
     "docs/datasets.md",
     "docs/emblems.md",
     "docs/parity.md",
+    "docs/scenarios.md",
 )
 
 BY_THE_ENVIRONMENT = (
@@ -168,6 +171,17 @@ def test_the_examples_of_the_datasets_page_run(
         exec(example, {})
 
 
+def test_the_example_about_scenarios_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("e-vqa", "e-ic", "train", "pool"):
+        small_streams.plain(12, name).save(Path("streams") / name)
+    (example,) = blocks("python", SCENARIOS)
+    exec(example, {})
+    assert "'scenario': 'clean'" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_the_run_folder_is_as_described(main_job: MainJob) -> None:
     table = README.partition("## What comes out")[2].partition("![")[0]
@@ -177,7 +191,7 @@ def test_the_run_folder_is_as_described(main_job: MainJob) -> None:
 
 
 def test_every_command_is_understood_as_it_stands() -> None:
-    for command in [*commands(), *commands(DATASETS)]:
+    for command in [*commands(), *commands(DATASETS), *commands(SCENARIOS)]:
         program, *words = shlex.split(command)
         if program == "liveedit-bench":
             parse(words)
