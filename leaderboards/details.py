@@ -37,7 +37,7 @@ def run_facts(result: Result) -> list[tuple[str, Pairs]]:
     protocol, stream, editor, backbone = result.protocol, result.stream, result.editor, result.backbone
     measured: Pairs = [
         ("Protocol", protocol.id),
-        ("Checkpoints", ", ".join(f"{step:,}" for step in protocol.checkpoints)),
+        ("Block sizes" if protocol.id == "paper" else "Checkpoints", ", ".join(f"{n:,}" for n in protocol.checkpoints)),
         ("Stream", f"{stream.dataset}/{stream.split}, {stream.edits:,} edits{_seed(stream.seed)}"),
         *([("Scenario", stream.scenario)] if stream.scenario else []),
         ("Stream sha256", stream.sha256),

@@ -37,10 +37,12 @@ def curve_chart(result: Result, panel: Panel, *, width: int | None = None) -> al
     rows = [row for point in result.curve for row in _rows(point, panel)]
     last = result.curve[-1].step
     main = main_scorer(result)
+    others = [scorer for scorer in SCORER_WORDS if scorer != main]  # dashed
     chosen = alt.param(name="scorer", value=main)
     shown = "scorer == 'both' || datum.scorer == scorer"
     first = f"datum.scorer == (scorer == 'both' ? '{main}' : scorer)"  # bands and names: of one scorer at a time
-    x = alt.X("step:Q", title="edits applied", scale=alt.Scale(type="log", domain=[1, max(last, 2)], nice=False)).axis(
+    title = "edits per block" if result.protocol.id == "paper" else "edits applied"
+    x = alt.X("step:Q", title=title, scale=alt.Scale(type="log", domain=[1, max(last, 2)], nice=False)).axis(
         values=[point.step for point in result.curve],
         grid=False,
         labelOverlap=False,
@@ -52,7 +54,7 @@ def curve_chart(result: Result, panel: Panel, *, width: int | None = None) -> al
     dash = alt.StrokeDash(
         "scorer:N",
         legend=None,
-        scale=alt.Scale(domain=["free_running", "teacher_forced"], range=cast("Any", [[1, 0], [5, 4]])),
+        scale=alt.Scale(domain=[main, *others], range=cast("Any", [[1, 0], [5, 4]])),
     )
     base = alt.Chart(_data(rows)).transform_filter(shown).encode(x=x, y=y, color=colour)
     lines = base.mark_line(strokeWidth=2.2, strokeJoin="round").encode(strokeDash=dash)

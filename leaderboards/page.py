@@ -37,7 +37,7 @@ def render(result: Result, *, svg: str, gallery: Gallery | None = None, no_galle
     groups = tables.groups(result)
     floors = result.floors or {}
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             result=result,
@@ -72,8 +72,8 @@ def render(result: Result, *, svg: str, gallery: Gallery | None = None, no_galle
             cost=details.cost(result),
             failures=details.failures(result),
             run_facts=details.run_facts(result),
-            still="data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(),
-            style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+            still=still(svg),
+            style=style(),
             charts=_json(
                 {
                     "specs": figures.page_specs(result),
@@ -87,8 +87,19 @@ def render(result: Result, *, svg: str, gallery: Gallery | None = None, no_galle
     )
 
 
+def style() -> Markup:
+    """The style sheet of all pages."""
+    return Markup((_HERE / "page.css").read_text(encoding="utf-8"))
+
+
+def still(svg: str) -> str:
+    """A figure as the address of an image."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Jinja with our filters; it escapes every value."""
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..benchmark.edits import EditStream
 from ..errors import BenchError
-from . import figures, page
+from . import figures, page, paper_page
 from .gallery import Gallery, NoGallery, StreamLoader, make_gallery
 from .schema import StreamInfo, read_result
 
@@ -22,15 +22,18 @@ def write_report(run: Path, *, loader: StreamLoader | None = None) -> None:
         BenchError: `result.json` is missing or none, or a file cannot be written.
     """
     result = read_result(run / "result.json")
+    svg = figures.static_svg(result)
+    _write(run / "curve.svg", svg.encode())
+    _write(run / "curve.png", figures.static_png(svg))
+    if result.protocol.id == "paper":  # nothing was answered freely, so there are no answers to show
+        _write(run / "report.html", paper_page.render(result, svg=svg).encode())
+        return
     gallery: Gallery | None = None
     no_gallery = ""
     try:
         gallery = make_gallery(run / "probes.parquet", result.stream, loader=loader or rebuild_stream)
     except NoGallery as reason:
         no_gallery = str(reason)
-    svg = figures.static_svg(result)
-    _write(run / "curve.svg", svg.encode())
-    _write(run / "curve.png", figures.static_png(svg))
     _write(run / "report.html", page.render(result, svg=svg, gallery=gallery, no_gallery=no_gallery).encode())
 
 
