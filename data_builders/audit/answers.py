@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ...benchmark.edits import Edit
-from .finding import Finding, Number, Record, quoted
+from .finding import Finding, Number, Record, quoted, visible
 from .material import Material, pictures_of, shown
 from .wording import alike, question, words
 
@@ -116,7 +116,7 @@ def missing_pictures(given: Material) -> Finding:
     missing, present = ({given.pictures[each] for each in pictures if each.missing is lost} for lost in (True, False))
     firsts = [next((place for place in shown(edit) if place[1].missing), None) for edit in given.edits]
     records = tuple(
-        Record(at, edit.id, f"{first[1].path} is missing", probe=first[0])
+        Record(at, edit.id, f"{visible(first[1].path or 'it')} is missing", probe=first[0])
         for at, (edit, first) in enumerate(zip(given.edits, firsts, strict=True))
         if first is not None
     )

@@ -45,20 +45,23 @@ def audit(
 
     For emblems also how hard the twins are. The exit code is 0 whatever is found.
     """
+    from rich.console import Console
+
     from .opening import open_stream
     from .report import audit as look_through
 
     if html is not None and html.is_dir():
         raise BenchError(f"{html} is a folder; give a file with --html, such as {html / 'audit.html'}")
-    opened = open_stream(name, edits=edits, seed=seed, split=split, usual_split="validation")
-    trained = None if train is None else _open_train(train)
-    report, given = look_through(
-        opened.stream,
-        train=trained and trained.stream,
-        pixels={**(trained.pixels if trained else {}), **opened.pixels},
-        notes=opened.notes,
-        hardness=_hardness(opened.stream, backbone),
-    )
+    with Console(stderr=True).status("looking the stream through"):
+        opened = open_stream(name, edits=edits, seed=seed, split=split, usual_split="validation")
+        trained = None if train is None else _open_train(train)
+        report, given = look_through(
+            opened.stream,
+            train=trained and trained.stream,
+            pixels={**(trained.pixels if trained else {}), **opened.pixels},
+            notes=opened.notes,
+            hardness=_hardness(opened.stream, backbone),
+        )
     if html is not None:
         from .page import render
 
@@ -70,8 +73,6 @@ def audit(
     if as_json:
         print(json.dumps(report.plain(), indent=2, allow_nan=False, ensure_ascii=False))
         return
-    from rich.console import Console
-
     from .table import print_report
 
     print_report(report, Console())

@@ -14,6 +14,8 @@ Weight = Literal["grave", "odd", "fact"]
 State = Literal["grave", "odd", "fact", "none", "unknown"]
 Number = int | float
 
+_JOINERS = "\u200c\u200d"  # they make letters and emoji
+
 
 @dataclass(frozen=True)
 class Record:
@@ -112,7 +114,12 @@ def _list(positions: Sequence[int]) -> str:
 
 def quoted(text: str, *, most: int = 60) -> str:
     """A text in quotes, on one line, cut where it is long."""
-    line = " ".join(text.split())
+    line = visible(text)
     if len(line) > most:
         line = line[: most - 1] + "\u2026"
     return f"\u201c{line}\u201d"
+
+
+def visible(text: str) -> str:
+    """A text on one line and without what a terminal would obey: control characters, marks of direction."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable() or letter in _JOINERS)
