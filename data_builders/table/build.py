@@ -99,7 +99,7 @@ def build_table(annotations: str | Path, choices: Choices, about: TableChoices |
     inside = _embedded(rows, mapped, file, choices)
     source = Source(
         dataset=about.name or _stem(annotations),
-        split=choices.split or "custom",
+        split=choices.split or table.split or "custom",
         seed=None,
         version=VERSION,
         normalisation=about.normalisation,
@@ -216,7 +216,7 @@ def _thing_of(image: Image) -> str:
 def _embedded(rows: Sequence[Row], mapped: Mapped, file: _File, choices: Choices) -> dict[str, Entry]:
     """What became of the pictures in the table, by sha256. Raises `BenchError` for a broken one by default."""
     cells: dict[str, tuple[Embedded, embedded.Place]] = {}
-    for row in rows:
+    for row in (each for each in rows if each.reason is None):
         asked = [(question.image, f"{question.group}_image") for question in row.questions]
         for image, role in [*((image, "image") for image in row.images), *asked]:
             if isinstance(image, Embedded):

@@ -115,6 +115,7 @@ def map_columns(columns: Sequence[str], given: Mapping[str, str], where: str) ->
 
     Raises `BenchError` when a given column is not there, a required role has none, or a group lacks a part.
     """
+    given = {_role(name, where): column for name, column in given.items()}
     for role, column in given.items():
         if column and column not in columns:
             raise BenchError(f"{where} has no column {column!r} for {role}{near(column, columns)}; {_has(columns)}")

@@ -6,16 +6,14 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-from ...benchmark.plugins import near
 from ...errors import BenchError
 from ..annotations import kind, read_annotations
+from .arrow import dataset, parquet
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
@@ -32,7 +30,7 @@ class Embedded:
     read: Callable[[], bytes] = field(compare=False, repr=False)
 
 
-class _Rows(Protocol):
+class Rows(Protocol):
     """One way to store rows."""
 
     @property
@@ -53,11 +51,13 @@ class Table:
 
     name: What messages and provenance call it.
     sha256: Of the file's bytes; None for a Hugging Face dataset.
+    split: Of the Hugging Face dataset that it is.
     """
 
     name: str
     sha256: str | None
-    rows: _Rows
+    rows: Rows
+    split: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -100,12 +100,11 @@ def read_table(source: str, *, split: str | None = None) -> Table:
         BenchError: There is no such table, it cannot be read, or it has no row.
     """
     path = Path(source)
-    if path.is_dir():
-        table = _dataset(source, path, split)
-    elif path.is_file() or path.suffix.lower() in SUFFIXES:
-        table = _file(path)
+    if path.is_dir() or not (path.is_file() or path.suffix.lower() in SUFFIXES):
+        found = dataset(source, path if path.is_dir() else None, split)
+        table = Table(found.name, None, found.rows, found.split)
     else:
-        table = _dataset(source, None, split)
+        table = _file(path)
     if not len(table):
         raise BenchError(f"{table.name} has no row, so there is nothing to build")
     return table
@@ -122,7 +121,7 @@ def _file(path: Path) -> Table:
         if suffix == ".parquet":
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            return Table(path.name, digest, _Parquet(path))
+            return Table(path.name, digest, parquet(path))
         data = path.read_bytes()
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror or error}; give a file with --annotations") from error
@@ -157,10 +156,8 @@ def _json_lines(text: str, name: str) -> list[object]:
         if line.strip():
             try:
                 rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise BenchError(
-                    f"{name}, line {number} is no JSON: {error.msg} at column {error.colno}; is the file complete?"
-                ) from error
+            except (ValueError, RecursionError) as error:
+                raise BenchError(f"{name}, line {number} is no JSON: {error}; is the file complete?") from error
     return rows
 
 
@@ -204,98 +201,8 @@ def _csv_cell(cell: str) -> object:
     if cell.startswith("["):
         try:
             read = json.loads(cell)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return cell
-        if isinstance(read, list) and all(isinstance(item, str) for item in cast("list[object]", read)):
-            return cast("list[str]", read)
+        if isinstance(read, list) and all(isinstance(item, str | None) for item in cast("list[object]", read)):
+            return cast("list[str | None]", read)
     return cell
-
-
-class _Parquet:
-    """Row groups are read when a row of them is asked for; two of each column stay in memory."""
-
-    def __init__(self, path: Path) -> None:
-        import pyarrow.parquet as pq
-
-        self._path = path
-        try:
-            self._file: Any = cast(Any, pq).ParquetFile(path)
-        except (OSError, ValueError) as error:  # pyarrow's own are kinds of these
-            raise BenchError(f"{path.name} is no Parquet file: {str(error).splitlines()[0]}") from error
-        self.columns: tuple[str, ...] = tuple(self._file.schema_arrow.names)
-        sizes = [self._file.metadata.row_group(at).num_rows for at in range(self._file.metadata.num_row_groups)]
-        self._ends = [sum(sizes[: at + 1]) for at in range(len(sizes))]
-        self._column = lru_cache(maxsize=2 * len(self.columns) or 1)(self._read)
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    def _read(self, group: int, column: str) -> Any:
-        try:
-            return self._file.read_row_group(group, columns=[column]).column(0)
-        except OSError as error:
-            problem = str(error).splitlines()[0]
-            raise BenchError(f"{self._path.name} cannot be read: {problem}; copy it again") from error
-
-    def cell(self, row: int, column: str) -> object:
-        group = next(at for at, end in enumerate(self._ends) if row < end)
-        begin = self._ends[group - 1] if group else 0
-        return self._column(group, column)[row - begin].as_py()
-
-
-class _HuggingFace:
-    """A memory-mapped dataset; nothing is decoded."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.columns: tuple[str, ...] = tuple(dataset.column_names)
-        self._parts = {name: dataset.select_columns([name]).with_format("arrow") for name in self.columns}
-        self._rows = len(dataset)
-
-    def __len__(self) -> int:
-        return self._rows
-
-    def cell(self, row: int, column: str) -> object:
-        return self._parts[column][row].column(0)[0].as_py()
-
-
-@contextmanager
-def _offline(config: Any) -> Generator[None]:
-    """A table is read from this machine only: fetching one is its owner's decision, made beforehand."""
-    before = config.HF_HUB_OFFLINE
-    config.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        config.HF_HUB_OFFLINE = before
-
-
-def _dataset(source: str, folder: Path | None, split: str | None) -> Table:
-    import datasets
-
-    known = cast(Any, datasets)
-    name = source if folder is None else folder.name
-    if folder is not None and (folder / "stream.json").is_file():
-        raise BenchError(f"{folder} is a stream already; replay it with liveedit-bench run --dataset {folder}")
-    try:
-        if folder is not None and ((folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()):
-            read = known.load_from_disk(str(folder))
-        else:
-            with _offline(known.config):
-                read = known.load_dataset(source if folder is None else str(folder))
-    except Exception as error:  # `datasets` raises whatever its readers and the hub's client raise
-        raise BenchError(
-            f"{source} is no file and no Hugging Face dataset that can be read here "
-            f"({type(error).__name__}: {(str(error).splitlines() or [''])[0]}); "
-            f"give a folder written by save_to_disk, a dataset that load_dataset has cached on this machine, "
-            f"or a file that ends in {', '.join(SUFFIXES)}"
-        ) from error
-    if isinstance(read, known.DatasetDict):
-        splits = list(cast("dict[str, Any]", read))
-        chosen = split if split in splits else splits[0] if len(splits) == 1 else None
-        if chosen is None:
-            raise BenchError(
-                f"{name} has the splits {', '.join(splits)}{near(split or '', splits)}; choose one with --split"
-            )
-        read = cast("dict[str, Any]", read)[chosen]
-        name = f"{name} ({chosen})"
-    return Table(name, None, _HuggingFace(read))

@@ -19,7 +19,7 @@ from liveedit_bench.data_builders.table.rows import Embedded, Table, read_table
 from liveedit_bench.errors import BenchError
 
 ROWS: list[dict[str, object]] = [
-    {"img": "a.png", "question": 'What, "exactly", is it?', "answers": ["ön", "[two"]},
+    {"img": "a.png", "question": 'What, "exactly", is it?', "answers": ["ön", None, "[two"]},
     {"img": None, "question": " two\nlines ", "answers": ["[1, 2]"]},
     {"img": "c.png", "question": "[not JSON", "answers": None},
 ]
@@ -48,6 +48,12 @@ def write(path: Path, rows: list[dict[str, object]] = ROWS) -> Path:
 
 def cells(table: Table) -> list[list[object]]:
     return [[table.cell(row, column) for column in table.columns] for row in range(len(table))]
+
+
+def test_rows_beyond_the_first_chunk(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"a": str(at)} for at in range(130)]
+    for name in ("t.parquet", "folder"):
+        assert cells(read_table(str(write(tmp_path / name, rows)))) == [[str(at)] for at in range(130)]
 
 
 @pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.csv", "t.tsv", "t.parquet", "folder"])
@@ -94,12 +100,16 @@ def test_plain_bytes_and_paths_of_an_image_column(tmp_path: Path) -> None:
 def test_splits_of_a_dataset_are_chosen(tmp_path: Path) -> None:
     one = cast(Any, datasets).Dataset.from_list(ROWS)
     cast(Any, datasets).DatasetDict({"train": one, "dev": one.select([0])}).save_to_disk(tmp_path / "both")
-    assert len(read_table(str(tmp_path / "both"), split="dev")) == 1
+    dev = read_table(str(tmp_path / "both"), split="dev")
+    assert (len(dev), dev.split, dev.name) == (1, "dev", "both (dev)")
     for split in (None, "evaluation"):
         with pytest.raises(BenchError, match=r"has the splits train, dev.*--split"):
             read_table(str(tmp_path / "both"), split=split)
     cast(Any, datasets).DatasetDict({"train": one}).save_to_disk(tmp_path / "one")
-    assert len(read_table(str(tmp_path / "one"))) == 3
+    one = read_table(str(tmp_path / "one"))
+    assert (len(one), one.split) == (3, "train")
+    with pytest.raises(BenchError, match="has the splits train"):
+        read_table(str(tmp_path / "one"), split="test")
 
 
 def test_a_dataset_of_the_hub_is_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +136,7 @@ def test_a_dataset_of_the_hub_is_read_from_the_cache(tmp_path: Path, monkeypatch
         ("t.json", b'[{"a": 1}, {"a"', "no complete JSON .line 1, column"),
         ("t.json", b'{"a": 1}', "must hold a JSON list"),
         ("t.jsonl", b'{"a": 1}\n{"a"\n', "t.jsonl, line 2 is no JSON"),
+        ("t.jsonl", b"[" * 100_000, "line 1 is no JSON"),
         ("t.jsonl", b"[1]\n", "row 0 must be an object with columns, is a list"),
         ("t.jsonl", b"", "t.jsonl has no row"),
         ("t.csv", b"a,b\n1,2\n1,2,3\n", "row 1 .line 3. has 3 cells, the header has 2.*double quotes"),
