@@ -26,8 +26,10 @@ def liveedit(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A safetensors file.")],
     *,
     out: Annotated[Path, typer.Option(help="Where the converted file goes.")],
-    layer: Annotated[int | None, typer.Option(help="Block whose output is edited: 21 unless the file says.")] = None,
-    heads: Annotated[int | None, typer.Option(help="Heads of attention: 8 unless the file says.")] = None,
+    layer: Annotated[
+        int | None, typer.Option(min=0, help="Block whose output is edited: 21 unless the file says.")
+    ] = None,
+    heads: Annotated[int | None, typer.Option(min=1, help="Heads of attention: 8 unless the file says.")] = None,
     lora_scale: Annotated[float | None, typer.Option(help="Experts are divided by this and sqrt(r): 5.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,

@@ -113,6 +113,10 @@ def read_released(
     except (KeyError, ValueError):
         said = {"layer": LAYER, "heads": HEADS, "scale": None}
     if lora_scale is not None:
+        if not 0 < lora_scale < math.inf:
+            raise BenchError(
+                f"--lora-scale {lora_scale} divides no expert; give the positive number of the configuration"
+            )
         said["scale"] = 1 / (lora_scale * math.sqrt(_size(tensors, "moegen_c.phi", 1)))
     said |= {name: value for name, value in (("layer", layer), ("heads", heads)) if value is not None}
     return TrainedModules(

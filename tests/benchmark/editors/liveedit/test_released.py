@@ -85,6 +85,12 @@ def test_lora_scale(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize("lora_scale", [0.0, -5.0, float("inf"), float("nan")])
+def test_a_lora_scale_that_divides_nothing(lora_scale: float):
+    with pytest.raises(BenchError, match="--lora-scale"):
+        read_released(FOLDER / "liveedit_modules_init.safetensors", layer=LAYER, heads=HEADS, lora_scale=lora_scale)
+
+
 def without(name: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
     return lambda given: {key: value for key, value in given.items() if key != name}
 
