@@ -171,7 +171,7 @@ def _locality(given: Material, *, kind: Kind) -> Finding:
         as_edit += mine in edited
         if mine in theirs:
             position, other = theirs[mine]
-            records.append(Record(at, edit.id, f"{quoted(probe.prompt)} as in train #{position}", index, position))
+            records.append(Record(at, edit.id, f"as in train #{position}: {quoted(probe.prompt)}", index, position))
             queries.add(mine)
             same_answer += alike(other.target) == alike(probe.target)
     numbers: dict[str, Number] = {

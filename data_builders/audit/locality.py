@@ -87,7 +87,7 @@ def _finding(
         meaning=meaning,
         weight="odd",
         records=tuple(
-            Record(at, edit.id, f"{quoted(probe.prompt)} {what.format(other)}", probe=index)
+            Record(at, edit.id, f"{what.format(other)}: {quoted(probe.prompt)}", probe=index)
             for at, edit, index, probe, other in found
         ),
         numbers={kind: sum(probe.kind == kind for _, _, _, probe, _ in found) for kind in kinds},

@@ -84,7 +84,7 @@ def chatter(given: Material) -> Finding:
         meaning="These rephrases look like what a language model says around a rephrase, or in place of one.",
         weight="odd",
         records=tuple(
-            Record(at, edit.id, f"{quoted(probe.prompt)}: {', '.join(rules)}", probe=index)
+            Record(at, edit.id, f"{', '.join(rules)}: {quoted(probe.prompt)}", probe=index)
             for at, edit, index, probe, rules in found
         ),
         numbers={name: count for name, count in numbers.items() if count},

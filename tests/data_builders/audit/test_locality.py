@@ -23,7 +23,7 @@ def test_fact_picture_and_entity_of_another_edit() -> None:
     assert {record.probe for record in entities.records} == {4}
     assert facts.of == pictures.of == entities.of == 8
     assert pictures.numbers == {"image_locality": 2}
-    assert pictures.records[0].why.endswith("shows the picture of #0")
+    assert pictures.records[0].why.startswith("shows the picture of #0: ")
 
 
 def test_its_own_edit_counts_as_well() -> None:
