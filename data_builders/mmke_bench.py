@@ -123,7 +123,7 @@ class MmkeRecord(Record):
     def given(self, name: str) -> str | None:
         """The text of a question or an answer; None when it is absent or empty."""
         text: str | None = getattr(self, name)
-        return text if text and text.strip() else None
+        return text if text is not None and key_text(text) else None
 
     def hops(self) -> Iterator[tuple[str, str, str, str]]:
         """Field, how far it leads, question and answer of each entry of `port_new`."""
@@ -248,6 +248,7 @@ def edit_of(record: MmkeRecord, desk: Desk, *, file_name: str) -> Edit:
 
 def _parts(record: MmkeRecord, desk: Desk, key: str, image: Picture, others: Sequence[Picture]) -> Iterator[Probe]:
     """Questions for a part of the target: in words alone, of the edited picture, and of the first other one."""
+    of_other = record.given("image_rephrase_question")
     for name, spellings in (_WORDED | _PICTURED).items():
         question, answers = record.given(name), {each: text for each in spellings if (text := record.given(each))}
         desk.unused.update(dict(list(answers.items())[1:]))
@@ -260,31 +261,29 @@ def _parts(record: MmkeRecord, desk: Desk, key: str, image: Picture, others: Seq
         fact, uses = f"{key}.{name}", (key,)
         yield Probe("portability", image if name in _PICTURED else None, asked, answer, fact, uses)
         if name in _PICTURED and others:
-            if name == "m_rel" and (of_other := record.given("image_rephrase_question")) is not None:
-                asked = desk.text("image_rephrase_question", of_other, "portability")
+            if name == "m_rel" and of_other is not None:
+                asked, of_other = desk.text("image_rephrase_question", of_other, "portability"), None
             yield Probe("portability", others[0], asked, answer, fact, uses)
+    if of_other is not None:
+        desk.unused["image_rephrase_question"] = of_other
 
 
 def _hops(record: MmkeRecord, desk: Desk, key: str, image: Picture) -> Iterator[Probe]:
-    pictures = _pictures("one_hop_img", record.one_hop_img, desk)[:1]
-    desk.unused.update({f"one_hop_img[{at}]": path for at, path in enumerate(record.one_hop_img) if at})
+    """The questions of `port_new`; without any, their pictures are looked for by nobody."""
+    hops = [hop for hop in record.hops() if key_text(hop[2]) and key_text(hop[3])]
+    desk.unused.update({field: q or a for field, far, q, a in record.hops() if (field, far, q, a) not in hops})
     desk.unused.update(record.beside_hops())
+    spare = record.one_hop_img
+    if hops and spare:
+        image, spare = desk.picture("one_hop_img", spare[0]), spare[1:]
+    desk.unused.update({f"one_hop_img[{record.one_hop_img.index(path)}]": path for path in spare})
     met: dict[str, int] = {}
-    for field, far, question, answer in record.hops():
-        if not question.strip() or not answer.strip():
-            desk.unused[field] = question or answer
-            continue
+    for field, far, question, answer in hops:
         met[far] = met.get(far, 0) + 1
         fact = f"{key}.hop{far}" + (f".{met[far]}" if met[far] > 1 else "")
         asked = desk.text(field, question, "portability")
-        yield Probe(
-            "portability",
-            pictures[0] if pictures else image,
-            asked,
-            desk.text(f"{field} answer", answer, "portability_answer"),
-            fact,
-            (key,),
-        )
+        told = desk.text(f"{field} answer", answer, "portability_answer")
+        yield Probe("portability", image, asked, told, fact, (key,))
 
 
 def _pictures(field: str, paths: Sequence[str], desk: Desk) -> list[Picture]:

@@ -258,6 +258,21 @@ def test_the_one_hop_schema_is_read_too(place: Place) -> None:
     assert built.notes[0].unused["port_new[0].port_edit_q"] == "What do bees do?"
 
 
+def test_what_nobody_asks_is_noted(place: Place) -> None:
+    hops = [{"port_type": "1-hop", "Q&A": {"Question": "Why?", "Answer": "\u200b"}}]
+    missing = {"one_hop_img": "visual/nowhere.png"}  # of no use without a question, so nobody looks for it
+    file = place("visual_eval", port_new=hops, m_rel="\ufeff ", image_rephrase_question="And here?", **missing)
+    built = build(file, Choices())
+    assert [probe.fact.rpartition(".")[2] for probe in built.stream[0].probes[5:]] == ["rel"]
+    assert dict(built.notes[0].unused) == {
+        "m_rel_ans": "rest for tea",
+        "image_rephrase_question": "And here?",
+        "port_new[0].Q&A.Question": "Why?",
+        "one_hop_img[0]": "visual/nowhere.png",
+        "type_self": "sport_sign",
+    }
+
+
 def test_files_of_vlkeb_lack_what_mmke_has() -> None:
     for file in (ONE_HOP, MULTI_HOP):
         with pytest.raises(BenchError, match="'knowledge_type': is missing"):
