@@ -26,7 +26,7 @@ def render(result: Result, *, svg: str) -> str:
     """The page. `svg` is the figure. Every value is escaped by the template."""
     stream = result.stream
     seed = "" if stream.seed is None else f" (seed {stream.seed})"
-    marked = result.editor.fixed_scores or {}
+    marked = {kind: why for kind, why in (result.editor.fixed_scores or {}).items() if kind in PAPER_COLUMNS}
     return (
         page.environment()
         .get_template("paper.html")
@@ -36,7 +36,7 @@ def render(result: Result, *, svg: str) -> str:
             f"with the unedited {result.backbone.name}",
             heads=[(WORDS[kind].label, WORDS[kind].meaning, kind in marked) for kind in PAPER_COLUMNS],
             lines=[_line(point, block) for point, block in zip(result.curve, result.blocks or (), strict=True)],
-            fixed=tables.fixed(result),
+            fixed=[tables.Fixed(WORDS[kind].label, marked[kind]) for kind in PAPER_COLUMNS if kind in marked],
             cost=details.cost(result),
             failures=details.failures(result),
             run_facts=details.run_facts(result),
