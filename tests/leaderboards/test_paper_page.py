@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fakes import Buckets, FakeBackbone, Options, Peeker, build
@@ -14,7 +14,7 @@ from liveedit_bench.runners import paper
 def reported(out: Path, editor: Any) -> tuple[dict[str, Any], str]:
     result = paper.run(editor=editor, stream=build(25), blocks=(1, 10), out=out, progress=False)
     write_report(out)
-    assert (out / "curve.svg").read_text().count("edits per block") == 2
+    assert ">edits per block<" in (out / "curve.svg").read_text()
     assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
     return result, (out / "report.html").read_text()
 
@@ -23,7 +23,7 @@ def reported(out: Path, editor: Any) -> tuple[dict[str, Any], str]:
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     class Marked(Buckets):
         name = "<b>bold</b>"
-        fixed_scores = {"text_locality": "<i>why</i>", "locality_no_image": "not asked here"}
+        fixed_scores: ClassVar[Any] = {"text_locality": "<i>why</i>", "locality_no_image": "not asked here"}
 
     return reported(tmp_path_factory.mktemp("page") / "run", Marked(FakeBackbone(), Options(refuse_every=5)))
 
