@@ -72,6 +72,7 @@ class LayerReuse:
     def _keep(self, batch: Batch, untouched: list[nn.Module], key: Hashable) -> Tensor:
         entered: list[tuple[Tensor, Tensor | None]] = []
         left: list[object] = []
+        between = False
 
         def enter(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
             entered.append((_hidden(args, kwargs), _mask(kwargs)))
@@ -79,9 +80,19 @@ class LayerReuse:
         def leave(_: nn.Module, _args: Any, output: object) -> None:
             left.append(output)
 
+        def go_on(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+            nonlocal between
+            between |= not handed or _hidden(args, kwargs) is not handed.pop()
+
+        handed: list[object] = []
+        # Some models add to the states between blocks (Qwen3-VL features of the picture): what left the last untouched
+        # block would get that twice.
+        above = self._backbone.layers[1 : len(untouched) + 1]
         hooks = (
             untouched[0].register_forward_pre_hook(enter, with_kwargs=True),
             untouched[-1].register_forward_hook(leave),
+            *(block.register_forward_hook(lambda _m, _a, output: handed.append(output)) for block in untouched),
+            *(block.register_forward_pre_hook(go_on, with_kwargs=True) for block in above),
         )
         try:
             logits = self._editor.logits(batch)
@@ -89,7 +100,7 @@ class LayerReuse:
             for hook in hooks:
                 hook.remove()
         # An editor that runs the model more than once, or not at all, is left alone.
-        if len(entered) == len(left) == 1 and isinstance(left[0], Tensor):
+        if len(entered) == len(left) == 1 and isinstance(left[0], Tensor) and not between:
             kept = _Kept(entered[0][0].detach(), entered[0][1], left[0].detach())
             if kept.bytes <= self._room:
                 self._room -= kept.bytes

@@ -20,6 +20,7 @@ FAMILIES: Mapping[str, type[Family]] = {
     "smolvlm": ChatFamily,
     "blip-2": Blip2,
     "instructblip": InstructBlip,
+    "minigpt4": Family,
     "qwen2_vl": QwenVL,
     "qwen2_5_vl": QwenVL,
     "qwen3_vl": Qwen3VL,

@@ -13,6 +13,7 @@ import torch
 
 from ...errors import BenchError
 from ..plugins import resolve_device
+from .minigpt4.auto import register_for
 
 Quantization = Literal["8bit", "4bit"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
@@ -43,6 +44,7 @@ def load_pair(
 
     try:
         with _quiet(bars=not local):
+            register_for(place, source)
             processor = _processor(place, image_backend, source)
             model = cast(Any, AutoModelForImageTextToText).from_pretrained(place, **source, **options)
     except Exception as error:
@@ -109,6 +111,9 @@ def _placement(
         return options
     if quantization not in get_args(Quantization):
         raise BenchError(f"unknown quantization {quantization!r}; use {' or '.join(get_args(Quantization))}")
+    if quantization == "4bit" and target.type == "cpu":
+        # There the first forward pass packs the weights anew, so that they are no longer what was loaded.
+        raise BenchError("--quantization 4bit needs an accelerator: give --device cuda, or 8bit on a CPU")
     for package in ("accelerate", "bitsandbytes"):
         _require(package, f"--quantization {quantization}")
     from transformers import BitsAndBytesConfig

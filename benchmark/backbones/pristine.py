@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import BenchError
+from .quantised import scales
 
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -39,13 +40,17 @@ class PristineWeights:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self.weights = {name: parameter.detach().cpu().clone() for name, parameter in model.named_parameters()}
+        self._scales = {name: value.detach().cpu().clone() for name, value in scales(model)}
         self.buffers = {name: buffer.detach().cpu().clone() for name, buffer in model.named_buffers()}
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest of the names, shapes, dtypes and bytes of all parameters, in the order of their names."""
+        """Hex digest of the names, shapes, dtypes and bytes of all parameters, in the order of their names.
+
+        Of quantised layers the integers as loaded, and after all parameters their scales.
+        """
         digest = hashlib.sha256()
-        for name, tensor in sorted(self.weights.items()):
+        for name, tensor in (*sorted(self.weights.items()), *sorted(self._scales.items())):
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
             digest.update(_bits(tensor).numpy().tobytes())
         return digest.hexdigest()
@@ -72,10 +77,11 @@ class PristineWeights:
                 parameter.data = pristine.to(parameter.device, copy=True)
             parameter.requires_grad_(False)
             parameter.grad = None
-        for name, buffer in self._model.named_buffers():
-            pristine = self.buffers.get(name)
-            if pristine is not None and buffer.shape == pristine.shape and not same_bits(buffer.cpu(), pristine):
-                buffer.copy_(pristine)
+        beside = {**self.buffers, **self._scales}
+        for name, value in (*self._model.named_buffers(), *scales(self._model)):
+            pristine = beside.get(name)
+            if pristine is not None and value.shape == pristine.shape and not same_bits(value.cpu(), pristine):
+                value.copy_(pristine)
 
     def changed(self) -> dict[str, Tensor]:
         """Copies, on the CPU, of the parameters that differ from the pristine ones in any bit."""

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from ...errors import BenchError, EditError
 from ..backbone import Backbone, Batch, Query
+from ..backbones.family import decoder_of
 from ..editor import Editor, EditRequest
 from ..options import LATER
 
@@ -64,14 +65,20 @@ class FtL(Editor):
         super().__init__(backbone, options, seed=seed)
         self.first_layer_touched = len(backbone.layers) - 1
         model = cast(Any, backbone.model)
+        block = cast(Any, backbone.layers[-1])
         try:
-            self._projection: Any = cast(Any, backbone.layers[-1]).mlp.down_proj
-            self._norm: Any = model.get_decoder().norm
+            self._projection: Any = block.fc2 if hasattr(block, "fc2") else block.mlp.down_proj
+            decoder = decoder_of(model)
+            self._norm: Any = decoder.final_layer_norm if hasattr(decoder, "final_layer_norm") else decoder.norm
             self._head: Any = model.get_output_embeddings()
         except AttributeError as error:
             raise BenchError(
                 f"ft-l cannot edit {backbone.name}: its decoder is not built like Llama ({error})"
             ) from error
+        if not self._projection.weight.is_floating_point():
+            raise BenchError(f"ft-l cannot edit {backbone.name}: quantised weights cannot be trained")
+        self._after: Any = getattr(block, "post_feedforward_layernorm", None)
+        """Gemma's, between the projection and the residual."""
         self._tail_checked = False
 
     @torch.inference_mode(False)
@@ -119,9 +126,12 @@ class FtL(Editor):
                 handle.remove()
         rows, columns = cast(Any, batch.answer_mask).nonzero(as_tuple=True)
         before = columns - 1
+        shape = batch.input_ids.shape  # OPT's projection sees all rows as one
+        inner, update = (kept[name].view(*shape, -1) for name in ("inner", "update"))
+        added = update if self._after is None else self._after(update)
         inputs = Inputs(
-            inner=kept["inner"][rows, before].float(),
-            residual=(kept["hidden"] - kept["update"])[rows, before].float(),
+            inner=inner[rows, before].float(),
+            residual=(kept["hidden"] - added)[rows, before].float(),
             labels=batch.input_ids[rows, columns],
             logits=logits[rows, before],
         )
@@ -130,7 +140,10 @@ class FtL(Editor):
 
     def _tail(self, inputs: Inputs, weight: Tensor) -> Tensor:
         """[N, vocabulary]: the rest of the model after the projection."""
-        hidden = inputs.residual + inputs.inner @ weight.T
+        update = inputs.inner @ weight.T
+        if self._projection.bias is not None:
+            update = update + self._projection.bias.float()
+        hidden = inputs.residual + (update if self._after is None else self._after(update))
         return self._head(self._norm(hidden.to(self._head.weight.dtype))).float()
 
     def _check_tail(self, inputs: Inputs) -> None:

@@ -1,8 +1,40 @@
-"""Where torchvision lies on the path, its missing operators are defined before anything imports it."""
+"""The tiny models. Where torchvision lies on the path, its missing operators are defined before anything imports it."""
 
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-from tiny_families import HAS_TORCHVISION
+import pytest
+from tiny_families import ALL, HAS_TORCHVISION, Tiny
+
+from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone
 
 if HAS_TORCHVISION:
     import_module("torchvision_stub")
+
+
+def _param(tiny: Tiny) -> Any:
+    return pytest.param(tiny, id=tiny.model_type, marks=[pytest.mark.extras] if tiny.needs else [])
+
+
+@pytest.fixture(scope="session", params=[_param(tiny) for tiny in ALL if tiny.available])
+def tiny(request: pytest.FixtureRequest) -> Tiny:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def family_folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tmp_path_factory.mktemp(tiny.model_type.replace("-", "")))
+
+
+@pytest.fixture(scope="session")
+def loaded_family(family_folder: Path, tiny: Tiny) -> HuggingFaceBackbone:
+    return HuggingFaceBackbone.load(family_folder, name=tiny.model_type)
+
+
+@pytest.fixture
+def family(loaded_family: HuggingFaceBackbone) -> Iterator[HuggingFaceBackbone]:
+    """Named `family` and not `backbone`, which other modules of this folder make for themselves."""
+    yield loaded_family
+    loaded_family.restore()
