@@ -19,6 +19,8 @@ import transformers
 from PIL import Image
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from liveedit_bench.benchmark.backbones.minigpt4.model import MiniGpt4Config, MiniGpt4ForConditionalGeneration
+from liveedit_bench.benchmark.backbones.minigpt4.processing import MiniGpt4Processor
 from liveedit_bench.benchmark.edits import Picture
 
 HAS_TORCHVISION = importlib.util.find_spec("torchvision") is not None
@@ -266,6 +268,23 @@ def _instructblip() -> Built:
     return t.InstructBlipForConditionalGeneration(config), processor
 
 
+def _minigpt4() -> Built:
+    words = llama_words("<ImageHere>")
+    config = MiniGpt4Config(
+        vision_config=t.Blip2VisionConfig(**_blip_vision()),
+        qformer_config=t.Blip2QFormerConfig(**_qformer()),
+        text_config=t.LlamaConfig(**_text(words)),
+        num_query_tokens=4,
+        image_token_index=words.convert_tokens_to_ids("<ImageHere>"),
+    )
+    images = t.BlipImageProcessorPil(size={"height": 16, "width": 16})
+    return MiniGpt4ForConditionalGeneration(config), MiniGpt4Processor(images, words, num_query_tokens=4)
+
+
+def llama_words(*specials: str) -> Any:
+    return tokenizer("metaspace", *specials, bos="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>")
+
+
 def _qwen_config(words: Any, kind: Any, vision: dict[str, Any], rope: dict[str, Any], **text: Any) -> Any:
     return kind(
         vision_config=vision,
@@ -465,6 +484,7 @@ ALL = (
     Tiny("llava_onevision", _llava_onevision, ("torchvision",)),
     Tiny("blip-2", _blip2),
     Tiny("instructblip", _instructblip),
+    Tiny("minigpt4", _minigpt4),
     Tiny("qwen2_vl", _qwen2_vl, ("torchvision",)),
     Tiny("qwen2_5_vl", _qwen2_5_vl, ("torchvision",)),
     Tiny("qwen3_vl", _qwen3_vl, ("torchvision",)),
