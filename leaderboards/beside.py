@@ -53,6 +53,8 @@ def beside(result: Result, sizes: Sequence[int], asked: Asked) -> tuple[list[Rep
         notes.append(f"Another backbone: reported on {backbone}, the runs are on {result.backbone.name}.")
     elif found:
         notes.append(f"Backbone matched by its name alone ({result.backbone.name} for {backbone}); weights may differ.")
+    if found and "template" in (result.backbone.loaded_as or {}):
+        notes.append("The runs asked through a template of the model's; the paper's prompts stand in none.")
     if dataset != own_dataset:
         notes.append(f"Another dataset: reported on {dataset}, the runs are on {result.stream.dataset}.")
     elif found:

@@ -18,7 +18,7 @@ from ..metrics.estimates import Estimate as Measured
 from ..metrics.intervals import shared_ranks
 from .beside import Asked, beside
 from .published.reported import Reported
-from .schema import Blocks, Estimate, Headline, Result, Scores, read_result
+from .schema import BackboneInfo, Blocks, Estimate, Headline, Result, Scores, read_result
 
 LIFELONG = ("score", "reliability", "generality", "locality", "right after the edit", "portability")
 PAPER = ("Rel", "T-Gen", "M-Gen", "T-Loc", "M-Loc", "Average")
@@ -83,7 +83,8 @@ def compare(runs: Sequence[Path], *, backbone: str | None = None, dataset: str |
     groups: dict[tuple[str, ...], list[_Run]] = {}
     for run in _named(runs):
         result = run.result
-        key = (result.protocol.id, result.stream.sha256, result.backbone.name, result.backbone.weights_sha256)
+        model = result.backbone
+        key = (result.protocol.id, result.stream.sha256, model.name, model.weights_sha256, _loaded_as(model))
         groups.setdefault(key, []).append(run)
     tables = [_paper(group, asked) if key[0] == "paper" else _lifelong(group, asked) for key, group in groups.items()]
     if len(tables) == 1:
@@ -183,7 +184,13 @@ def _facts(result: Result, scorer: str) -> dict[str, str]:
         "Stream sha256": stream.sha256,
         "Backbone": result.backbone.name,
         "Backbone weights sha256": result.backbone.weights_sha256,
+        **({"Loaded as": loaded} if (loaded := _loaded_as(result.backbone)) else {}),
     }
+
+
+def _loaded_as(backbone: BackboneInfo) -> str:
+    """What beside the weights decides its answers: revision, quantization, a template that is not plain."""
+    return ", ".join(f"{name} {value}" for name, value in sorted((backbone.loaded_as or {}).items()))
 
 
 def _marks(runs: Sequence[_Run]) -> list[str]:

@@ -92,7 +92,8 @@ def _heading(table: Table) -> str:
     return (
         f"{facts['Protocol']} protocol, {facts['Scorer']}{', percent' if _percent(table) else ''} · {facts['Stream']} "
         f"(sha256 {facts['Stream sha256'][:_SHORT]}) · {facts['Backbone']} "
-        f"(weights {facts['Backbone weights sha256'][:_SHORT]})"
+        f"(weights {facts['Backbone weights sha256'][:_SHORT]}"
+        f"{', ' + facts['Loaded as'] if 'Loaded as' in facts else ''})"
     )
 
 

@@ -134,6 +134,20 @@ def test_protocols_and_streams_never_share_a_table(tmp_path: Path):
     assert [table.protocol for table in tables] == ["paper", "paper", "lifelong"]
 
 
+def test_another_template_is_another_table_and_is_said(tmp_path: Path):
+    backbone = {**paper_result("one", 0.5)["backbone"], "loaded_as": {"template": "USER: {image} {prompt}"}}
+    runs = [
+        write(tmp_path / "a", paper_result("one", 0.5)),
+        write(tmp_path / "b", paper_result("two", 0.6, backbone=backbone)),
+    ]
+    plain, asked = compare(runs)
+    assert "Loaded as" not in plain.facts
+    assert asked.facts["Loaded as"] == "template USER: {image} {prompt}"
+    assert "template USER" in as_markdown([asked])
+    assert any("asked through a template" in note for note in asked.notes)
+    assert not any("asked through a template" in note for note in plain.notes)
+
+
 def test_lifelong_runs_are_compared_by_score_and_have_nothing_beside_them(tmp_path: Path):
     other = example_run.make_result(
         editor={"name": "none", "version": "1"}, score={"value": 0.01, "ci95": [0.0, 0.02]}, paper_average=None
