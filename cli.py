@@ -116,10 +116,14 @@ def run(
     from .benchmark.options import split_pairs
     from .runners import lifelong, paper
 
+    if scenario and protocol == "paper":
+        raise BenchError(
+            "--scenario belongs to the lifelong protocol; the paper protocol replays records in file order"
+        )
     common: dict[str, Any] = {
         "editor": editor,
         "backbone": BackboneChoice(backbone, revision, device_map, quantization, template),
-        **_stream(dataset, scenario, steps=steps if protocol == "paper" else steps or 1000, seed=seed, split=split),
+        **_stream(dataset, scenario, steps=1000 if steps is None else steps, seed=seed, split=split),
         "seed": seed,
         "options": split_pairs(option or []),
         "out": out,
@@ -294,7 +298,7 @@ def _fail(error: BaseException, text: str, code: int, debug: bool) -> NoReturn:
 
 
 def _stream(
-    dataset: str, scenarios: list[str] | None, *, steps: int | None, seed: int, split: str | None
+    dataset: str, scenarios: list[str] | None, *, steps: int, seed: int, split: str | None
 ) -> dict[str, str | EditStream | None]:
     """What is replayed; arranged, when there is a scenario."""
     if not scenarios:

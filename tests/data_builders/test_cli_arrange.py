@@ -92,6 +92,12 @@ def test_mistakes_are_one_line_and_leave_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_paper_protocol_arranges_nothing(capsys: pytest.CaptureFixture[str]):
+    code, out, err = call(capsys, "run", *FAKE, "--protocol", "paper", "--scenario", "shuffled")
+    assert (code, out) == (2, "")
+    assert "--scenario belongs to the lifelong protocol" in err
+
+
 def test_build_arranges(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "out"
     words = ["data", "build", "emblems", "--edits", "12", "--split", "validation", "--seed", "2", "--out", out]

@@ -14,7 +14,7 @@ from example_run import make_result, make_run
 from liveedit_bench.benchmark.edits import EditStream
 from liveedit_bench.errors import BenchError
 from liveedit_bench.leaderboards import figures, page
-from liveedit_bench.leaderboards.report import write_report
+from liveedit_bench.leaderboards.report import rebuild_stream, write_report
 from liveedit_bench.leaderboards.schema import Result, StreamInfo
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\"'&\u202e{{ 7*7 }}"
@@ -252,3 +252,12 @@ def test_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(BenchError, match="No space left on device; make room"):
         write_report(tmp_path, loader=lambda _: stream)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_scenario_is_arranged_again():
+    from liveedit_bench.data_builders.emblems import build
+    from liveedit_bench.data_builders.scenarios import arrange
+
+    expected = arrange(build(10, seed=2, split="validation"), ["superseding", "shuffled"], seed=2)
+    said = make_result()["stream"] | {"split": "validation", "edits": 12, "seed": 2, "scenario": "superseding+shuffled"}
+    assert rebuild_stream(StreamInfo.model_validate(said)).sha256 == expected.sha256
