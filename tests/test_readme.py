@@ -72,6 +72,10 @@ REDUCED = {
     "liveedit-bench run --editor ft-l --option max_steps=50 --seed 1 --checkpoints 1,10,100,1000 --out runs/ft-l-50": (
         "liveedit-bench run --editor ft-l --option max_steps=50 --seed 1 --checkpoints 1,3 --out runs/ft-l-50 --steps 5"
     ),
+    "liveedit-bench run --editor liveedit --protocol paper --block 1,10,100,1000": (
+        "liveedit-bench run --editor liveedit --protocol paper --block 1,5 --steps 12"
+        " --out runs/paper-liveedit-emblems-test-s0-n1000"
+    ),
     "liveedit-bench train --editor liveedit --edits 5000 --out runs/train-liveedit": (
         "liveedit-bench train --editor liveedit --edits 16 --out runs/train-liveedit"
         " --validation-edits 4 --option steps=2"
