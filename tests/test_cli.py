@@ -120,6 +120,13 @@ def test_list(what: str, capsys: pytest.CaptureFixture[str]):
         ("run --editor none {fake} --steps x", "--steps"),
         ("run --editor none {fake} --steps 9 --checkpoints 3,x", "is no list of steps"),
         ("run --editor none {fake} --steps 9 --checkpoints 12", "from 1 to 9"),
+        ("run --editor none {fake} --steps 9 --block 3", "add --protocol paper"),
+        ("run --editor none {fake} --steps 9 --protocol paper --checkpoints 3", "belongs to the lifelong protocol"),
+        ("run --editor none {fake} --steps 9 --protocol paper --block 3,x", "is no list of sizes"),
+        ("run --editor none {fake} --steps 9 --protocol paper --block 10", "--block 10 can be filled by no block"),
+        ("run --editor none {fake} --steps 0 --protocol paper", "from 1 to 400"),
+        ("run --editor none {fake} --steps 9 --protocol papers", "papers"),
+        ("compare {out}/nothing", "finish the run first"),
         ("run --editor none {fake} --split nowhere --steps 2", "no split 'nowhere'"),
         ("run --editor {fakes}:Buckets {fake} --steps 2 --option bucket=3", "did you mean 'buckets'"),
         ("run --editor {fakes}:Buckets {fake} --steps 2 --option buckets=x", "is no whole number"),
@@ -137,6 +144,22 @@ def test_list(what: str, capsys: pytest.CaptureFixture[str]):
 def test_errors_are_one_line(words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     filled = words.format(fakes=FAKES, fake=" ".join(FAKE), out=tmp_path)
     assert said in fails(capsys, *filled.split())
+
+
+def test_the_paper_protocol_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "run"
+    words = ["run", "--editor", f"{FAKES}:Buckets", *FAKE, "--protocol", "paper", "--steps", "12", "--block", "1,5"]
+    code, said, _ = call(capsys, *words, "--out", str(out))
+    assert code == 0
+    assert [line.split()[0] for line in said.splitlines()[1:]] == ["edits", "1", "5", "digest"]
+    code, again, _ = call(capsys, "score", str(out))
+    assert code == 0
+    assert again.splitlines() == said.splitlines()[1:4]
+    assert call(capsys, "score", str(out), "--json")[0] == 0
+    assert {path.name for path in out.iterdir()} >= {"report.html", "curve.png", "curve.svg"}
+    (out / "report.html").unlink()
+    assert call(capsys, "report", str(out))[0] == 0
+    assert "edits" in call(capsys, "compare", str(out))[1]
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

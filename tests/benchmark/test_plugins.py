@@ -154,3 +154,18 @@ def test_listing_imports_no_torch():
 def test_every_bundled_name_leads_somewhere(group: plugins.Group):
     for name in plugins.BUNDLED[group]:
         assert plugins.find(group, name) is not None
+
+
+def test_a_stored_stream_can_be_had_whole_and_as_it_is_stored(tmp_path: Path):
+    ids = [edit.id for edit in fakes.build(12)]
+    EditStream(list(fakes.build(12)), Source("fake", "test", None)).save(tmp_path / "stored")
+    stored = plugins.load_stream(str(tmp_path / "stored"), edits=None, seed=3, in_order=True)
+    assert [edit.id for edit in stored] == ids
+    shuffled = plugins.load_stream(str(tmp_path / "stored"), edits=None, seed=3)
+    assert [edit.id for edit in shuffled] != ids
+    assert sorted(edit.id for edit in shuffled) == sorted(ids)
+
+
+def test_where_nobody_says_how_many_a_dataset_gives_a_thousand_or_all_it_has():
+    assert len(plugins.load_stream(f"{FAKES}:build", edits=None)) == 400
+    assert plugins.EDITS == 1000

@@ -271,6 +271,31 @@ def test_a_changed_number_is_found_out(done: tuple[Path, dict[str, Any]], tmp_pa
     assert rescore(tmp_path / "run")[1] is False
 
 
+@pytest.mark.parametrize(
+    ("event", "key", "value"),
+    [
+        ("block", "replies", []),
+        ("block", "outcomes", None),
+        ("block", "outcomes", [{"second": 1}]),
+        ("f0", "replies", 3),
+    ],
+)
+def test_a_journal_that_cannot_be_true_is_refused(
+    event: str, key: str, value: Any, done: tuple[Path, dict[str, Any]], tmp_path: Path
+):
+    import shutil
+
+    shutil.copytree(done[0], tmp_path / "run")
+    content = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**content, "status": "running"}))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines()]
+    first = next(line for line in lines if line["event"] == event)
+    first[key] = value
+    (tmp_path / "run" / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(BenchError, match=r"journal\.jsonl is damaged.*--fresh"):
+        run(tmp_path / "run")
+
+
 def test_the_same_command_twice_gives_the_same_bytes(done: tuple[Path, dict[str, Any]], tmp_path: Path):
     again = run(tmp_path)
     assert again["digest"] == done[1]["digest"]

@@ -61,6 +61,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("liveedit_bench.runners.environment.describe", lambda backbone=None: {"versions": {}})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_often")
 @pytest.mark.parametrize("options", [CALM, WILD], ids=["refuses", "crashes"])
 @pytest.mark.parametrize(("kind", "name"), [(Journal, "append"), (RunFolder, "write"), (Buckets, "edit")])
@@ -134,9 +135,9 @@ def test_sigkill_repeats_at_most_fifty_edits_and_no_journalled_block(tmp_path: P
     whole, out, log = tmp_path / "whole", tmp_path / "run", tmp_path / "log"
     killed(whole, tmp_path / "whole.log", None)
     rng, kills = random.Random(3), 0
-    for life in range(8):
+    for life in range(6):
         journalled, logged = lines(out / "journal.jsonl"), len(lines(log))
-        kills += (was_killed := killed(out, log, rng.uniform(0, 0.7) if life < 7 else None))
+        kills += (was_killed := killed(out, log, rng.uniform(0, 0.7) if life < 5 else None))
         again = lines(log)[logged:]
         done = {(event["size"], event["block"]) for event in journalled if event["event"] == "block"}
         for event in again:
@@ -148,5 +149,5 @@ def test_sigkill_repeats_at_most_fifty_edits_and_no_journalled_block(tmp_path: P
         new = told(lines(out / "journal.jsonl")) - told(journalled)
         applied = sum(event["event"] == "edit" for event in again)
         assert applied - new <= 50 + 50 * was_killed  # what it repeats, and what dies with it before it is journalled
-    assert kills >= 3
+    assert kills >= 2
     assert outcome(out) == outcome(whole)

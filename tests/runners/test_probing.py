@@ -4,7 +4,7 @@ import pytest
 import torch
 from fakes import EOS, Buckets, Crasher, FakeBackbone, Hungry, NotANumber, Options, WrongShape, make_edit, spell, word
 
-from liveedit_bench.benchmark.backbone import Answer, Backbone, Query
+from liveedit_bench.benchmark.backbone import Answer, Backbone, Batch, Query
 from liveedit_bench.benchmark.editor import Editor, EditRequest
 from liveedit_bench.errors import BenchError
 from liveedit_bench.runners.probing import Ask, Prober
@@ -162,3 +162,37 @@ def test_the_fake_is_a_backbone_and_asking_builds_no_graph():
             return super().logits(batch)
 
     prober(Graph(FakeBackbone())).ask(asks(1))
+
+
+def test_a_target_is_forced_like_its_tokens_and_can_be_shown_in_part():
+    editor, questions = edited(), [ask for ask in asks(8) if EOS in ask.path[-1:] and ask.scored == len(ask.path) - 1]
+    texts = [
+        Ask(ask.query, (), 0, ask.label, target=editor.backbone.decode(ask.path[: ask.scored])) for ask in questions
+    ]
+    tokens, forced = prober(editor, 5).forced(questions), prober(editor, 5).forced(texts)
+    for ask, by_tokens, by_text in zip(questions, tokens, forced, strict=True):
+        assert by_text.path == ask.path[: ask.scored] == by_tokens.path[: ask.scored]
+        assert by_text.ids == by_tokens.ids[: ask.scored]
+    prefixes = [ask.before(2) for ask in texts]
+    shown = prober(editor, 5).next_tokens(prefixes)
+    paths = prober(editor, 5).next_tokens([ask.before(2) for ask in questions])
+    assert [each.ids for each in shown] == [each.ids for each in paths]
+
+
+class Counts(Buckets):
+    """Remembers how long the answers were that it was shown."""
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        self.shown = (batch.answer_mask.sum(dim=1).tolist(), batch.attention_mask.sum(dim=1).tolist(), batch.targets)
+        return super().logits(batch)
+
+
+def test_what_is_not_shown_is_not_there():
+    editor = Counts(FakeBackbone())
+    edit = make_edit(0)
+    ask = Ask(Query(edit.image, edit.prompt), (), 0, "label", target="abcd")
+    prober(editor).next_tokens([ask.before(3), ask.before(0)])
+    answers, lengths, targets = editor.shown
+    assert sorted(answers) == [0, 3]
+    assert max(lengths) - min(lengths) == 3
+    assert targets is None
