@@ -23,7 +23,6 @@ from liveedit_bench.benchmark.backbones.minigpt4.model import MiniGpt4Config, Mi
 from liveedit_bench.benchmark.backbones.minigpt4.processing import MiniGpt4Processor
 from liveedit_bench.benchmark.edits import Picture
 
-HAS_TORCHVISION = importlib.util.find_spec("torchvision") is not None
 WORDS = "which clan is this ? where does it come from ? who lives there ? say the motto of this era in a craft ?"
 CORPUS = [
     WORDS,
@@ -475,7 +474,10 @@ def _gemma3() -> Built:
     )
     images = t.Gemma3ImageProcessorPil(size={"height": 16, "width": 16})
     processor = t.Gemma3Processor(images, words, chat_template=chat, image_seq_length=4)
-    return t.Gemma3ForConditionalGeneration(config), processor
+    model = t.Gemma3ForConditionalGeneration(config)
+    last = model.get_decoder().layers[-1]  # its norm bounds what FT-L can change: as loud as trained ones are
+    torch.nn.init.constant_(last.post_feedforward_layernorm.weight, 12.0)
+    return model, processor
 
 
 ALL = (

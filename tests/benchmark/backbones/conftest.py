@@ -1,17 +1,16 @@
-"""The tiny models. Where torchvision lies on the path, its missing operators are defined before anything imports it."""
+"""The tiny models. `missing_operators` comes first: without them torchvision, where it is there, cannot be imported."""
 
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_families import ALL, HAS_TORCHVISION, Tiny
+from missing_operators import HAS_TORCHVISION
+from tiny_families import ALL, Tiny
 
 from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone
 
-if HAS_TORCHVISION:
-    import_module("torchvision_stub")
+assert HAS_TORCHVISION or not any("torchvision" in tiny.needs and tiny.available for tiny in ALL)
 
 
 def _param(tiny: Tiny) -> Any:

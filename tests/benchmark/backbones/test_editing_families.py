@@ -1,5 +1,6 @@
 """Editors and the harness's short cuts over every family of backbones, a few edits each."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -9,18 +10,131 @@ from tiny_families import picture
 from liveedit_bench.benchmark.backbone import Query
 from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone
 from liveedit_bench.benchmark.editor import Editor, EditRequest
-from liveedit_bench.benchmark.editors.ft_l import FtL
-from liveedit_bench.benchmark.editors.liveedit.editor import LiveEdit
-from liveedit_bench.benchmark.editors.liveedit.modules import LiveEditModules, Shape
+from liveedit_bench.benchmark.editors.ft_l import FtL, FtLOptions
+from liveedit_bench.benchmark.editors.liveedit import LiveEdit, LiveEditOptions
+from liveedit_bench.benchmark.editors.liveedit.modules import Architecture, LiveEditModules
 from liveedit_bench.benchmark.editors.liveedit.weights import TrainedModules
-from liveedit_bench.benchmark.editors.none import NoEdit
-from liveedit_bench.benchmark.editors.oracle import Oracle
-from liveedit_bench.benchmark.editors.retrieval import Retrieval
+from liveedit_bench.benchmark.editors.retrieval import Retrieval, RetrievalOptions
+from liveedit_bench.benchmark.plugins import load_stream
+from liveedit_bench.runners import lifelong
 from liveedit_bench.runners.reuse import LayerReuse
 
 REQUESTS = [
     EditRequest(picture(50, 32, 32), "which clan is this ?", "bala"),
     EditRequest(picture(51, 48, 24), "who lives there ?", "konuzi"),
-    EditRequest(picture(52, 24, 48), "which clan is this ?", "ra"),
+    EditRequest(picture(52, 24, 48), "where does it come from ?", "ra"),
 ]
-OTHERS = [Query(picture(60, 40, 32), "where does it come from ?"), Query(None, "say the motto of this era")]
+ASKED = [Query(request.image, request.prompt) for request in REQUESTS]
+OTHERS = [Query(picture(60, 40, 32), "say the motto of this era"), Query(None, "who lives there ?")]
+
+
+def spoken(editor: Editor) -> list[str]:
+    return [answer.text for answer in editor.generate(ASKED)]
+
+
+def agrees_with_its_logits(editor: Editor, family: HuggingFaceBackbone) -> bool:
+    """Answers in one batch equal argmax with prefixes only, one question at a time."""
+    for query, answer in zip([*ASKED, *OTHERS], editor.generate([*ASKED, *OTHERS]), strict=True):
+        for step, token in enumerate(answer.ids):
+            said = editor.logits(family.encode_ids([query], [answer.ids[:step]]))[0, -1]
+            if int(said.argmax()) != token and float(said.max() - said[token]) > 1e-3:
+                return False
+    return True
+
+
+def test_ft_l_learns_an_edit_and_forgets_it(family: HuggingFaceBackbone):
+    editor = FtL(family, FtLOptions(lr=1e-2, max_steps=300))
+    before = family.generate([*ASKED, *OTHERS])
+    for request, query in zip(REQUESTS, ASKED, strict=True):
+        editor.edit(request)
+        assert editor.generate([query])[0].text == request.target
+    (changed,) = family.changed_weights()
+    assert changed.endswith(("mlp.down_proj.weight", "fc2.weight"))
+    assert agrees_with_its_logits(editor, family)
+    editor.reset()
+    assert family.generate([*ASKED, *OTHERS]) == before
+
+
+def test_retrieval_answers_edits_alone(family: HuggingFaceBackbone):
+    editor = Retrieval(family, RetrievalOptions(threshold_image=0.9999, threshold_prompt=0.9999))
+    before = family.generate(OTHERS)
+    for request in REQUESTS:
+        editor.edit(request)
+    assert spoken(editor) == [request.target for request in REQUESTS]
+    assert editor.generate(OTHERS) == before
+    assert agrees_with_its_logits(editor, family)
+
+
+@pytest.fixture
+def liveedit(family: HuggingFaceBackbone) -> LiveEdit:
+    """Random modules that are loud enough to be heard."""
+    torch.manual_seed(0)
+    shape = Architecture(hidden_size=32, layer=2, sentinel_rows=4, width=16, heads=4, rank=3, slots=2, scale=8.0)
+    modules = LiveEditModules(shape)
+    with torch.no_grad():
+        for parameter in modules.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    editor = LiveEdit(family, LiveEditOptions(hard_filter=False))
+    editor.use(TrainedModules(modules.requires_grad_(False), family.name, family.weights_sha256, [], 0.0, {}))
+    return editor
+
+
+def test_liveedit_acts_on_pictured_questions_alone(liveedit: LiveEdit, family: HuggingFaceBackbone):
+    for request in REQUESTS:
+        liveedit.edit(request)
+    queries = [*ASKED, *OTHERS]
+    batch = family.encode(queries, ["ba"] * 5)
+    changed = (liveedit.logits(batch) - family.logits(batch)).abs().amax(dim=(1, 2))
+    assert changed[:4].min() > 1e-3
+    assert changed[4] == 0
+    assert agrees_with_its_logits(liveedit, family)
+    left, right = family.encode(queries, ["ba"] * 5, pad="left"), batch
+    one, other = liveedit.logits(left), liveedit.logits(right)
+    for row in range(5):
+        gap = one[row][left.attention_mask[row].bool()] - other[row][right.attention_mask[row].bool()]
+        assert gap.abs().max() < 1e-2
+    liveedit.reset()
+    assert torch.equal(liveedit.logits(batch), family.logits(batch))
+
+
+def test_layers_below_an_editor_are_reused_or_left_alone(family: HuggingFaceBackbone, monkeypatch: pytest.MonkeyPatch):
+    """The same logits, bit for bit; Qwen3-VL adds to the states between blocks and must be computed anew."""
+    editor = FtL(family, FtLOptions(max_steps=20))
+    reuse = LayerReuse(editor, family)
+    batch = family.encode([*ASKED, *OTHERS], ["bala"] * 5)
+    calls: list[int] = []
+    attention = cast(Any, family.layers[1]).self_attn
+    forward = attention.forward
+    monkeypatch.setattr(attention, "forward", lambda *args, **more: calls.append(1) or forward(*args, **more))
+    for request in REQUESTS:
+        assert torch.equal(reuse.logits(batch, "panel"), editor.logits(batch))
+        editor.edit(request)
+    assert torch.equal(reuse.logits(batch, "panel"), editor.logits(batch))
+    deepstack = cast(Any, family.model).config.model_type == "qwen3_vl"
+    assert reuse.reused == (0 if deepstack else 3)
+    assert calls
+
+
+def test_frozen_features_tell_pictures_and_prompts_apart(family: HuggingFaceBackbone):
+    editor = Retrieval(family, RetrievalOptions(prompt_layer=1))
+    one, other = editor.features.prompt("which clan is this ?"), editor.features.prompt("who lives there ?")
+    assert float(one @ one) == pytest.approx(1, abs=1e-4)
+    assert float(one @ other) < 0.999
+    assert float(editor.features.picture(picture(1)) @ editor.features.picture(picture(2))) < 0.9999
+
+
+def test_a_run_from_its_first_edit_to_its_result(family: HuggingFaceBackbone, tmp_path: Path):
+    result = lifelong.run(
+        editor=Retrieval(family),
+        stream=load_stream("emblems", edits=3, split="validation"),
+        steps=3,
+        panel_size=1,
+        out=tmp_path / "run",
+        progress=False,
+    )
+    assert result["status"] == "complete"
+    assert result["backbone"]["name"] == family.name
+    plain = family.template.image == "{image}\n{prompt}"
+    assert ("loaded_as" in result["backbone"]) != plain
+    reliability = result["curve"][-1]["metrics"]["reliability"]
+    assert reliability["free_running"]["value"] == reliability["teacher_forced"]["value"] == 1

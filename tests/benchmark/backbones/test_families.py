@@ -133,9 +133,7 @@ def test_prompts_are_the_chat_templates_own(family: HuggingFaceBackbone):
 @pytest.mark.parametrize("pad", ["right", "left"])
 def test_logits_do_not_depend_on_batch_or_padding(family: HuggingFaceBackbone, pad: str):
     queries, targets = questions(32), answers(32)
-    alone = [
-        family.logits(family.encode([query], [target]))[0] for query, target in zip(queries, targets, strict=True)
-    ]
+    alone = [family.logits(family.encode([query], [target]))[0] for query, target in zip(queries, targets, strict=True)]
     for size in (2, 32):
         for start in range(0, 32, size):
             part = slice(start, start + size)
@@ -152,9 +150,7 @@ def test_answers_do_not_depend_on_the_batch(family: HuggingFaceBackbone):
     sure = [answer.margin > 1e-3 for answer in alone]
     assert sum(sure) >= 24
     for size in (2, 32):
-        together = [
-            answer for start in range(0, 32, size) for answer in family.generate(queries[start : start + size])
-        ]
+        together = [answer for start in range(0, 32, size) for answer in family.generate(queries[start : start + size])]
         for one, other, certain in zip(alone, together, sure, strict=True):
             assert one.ids == other.ids or not certain
             assert one.margin == pytest.approx(other.margin, abs=1e-3)
@@ -186,9 +182,7 @@ def test_logits_are_causal_in_the_answer(family: HuggingFaceBackbone):
 
 
 def test_restore_is_bit_equal(family: HuggingFaceBackbone, family_folder: Path):
-    before = {
-        name: value.clone() for name, value in (*family.model.named_parameters(), *family.model.named_buffers())
-    }
+    before = {name: value.clone() for name, value in (*family.model.named_parameters(), *family.model.named_buffers())}
     tied = cast(Any, family.model).get_output_embeddings().weight.data_ptr()
     sha256, said = family.weights_sha256, family.generate(questions(4))
     assert HuggingFaceBackbone.load(family_folder).weights_sha256 == sha256

@@ -4,11 +4,15 @@ Its Python side registers shapes and gradients for compiled operators and stops 
 ever called here: what transformers takes from torchvision for pictures is plain Python.
 """
 
+import importlib.util
+
 import torch
 
+HAS_TORCHVISION = importlib.util.find_spec("torchvision") is not None
 OPERATORS = ("nms", "qnms", "roi_align", "qroi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d")
 BACKWARD = ("roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d")
 
-_library = torch.library.Library("torchvision", "DEF")
-for _name in (*OPERATORS, *(f"_{each}_backward" for each in BACKWARD)):
-    _library.define(f"{_name}(Tensor x) -> Tensor")
+if HAS_TORCHVISION:
+    LIBRARY = torch.library.Library("torchvision", "DEF")
+    for name in (*OPERATORS, *(f"_{each}_backward" for each in BACKWARD)):
+        LIBRARY.define(f"{name}(Tensor x) -> Tensor")
