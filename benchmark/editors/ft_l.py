@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from ...errors import BenchError, EditError
-from ..backbone import Backbone, Batch, Query
+from ..backbone import Backbone, Batch
 from ..backbones.family import decoder_of
 from ..editor import Editor, EditRequest
 from ..options import LATER
+from .target_loss import Learnt, Predicted, answered
+from .tuning import finite, tune
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,23 +83,19 @@ class FtL(Editor):
         self._tail_checked = False
 
     @torch.inference_mode(False)
-    @torch.enable_grad()
     def edit(self, request: EditRequest) -> None:
         """Train until the target is spoken, or for `max_steps` steps."""
-        end = (self.backbone.eos_id,) if self.options.learn_end else ()
-        answer = (*self.backbone.target_ids(request.target), *end)
-        batch = self.backbone.encode_ids([Query(request.image, request.prompt)], [answer])
-        inputs = self.inputs(batch)
+        given: FtLOptions = self.options
+        inputs = self.inputs(answered(self.backbone, [request], end=given.learn_end))
         weight = self._projection.weight.detach().float().clone().requires_grad_(True)
-        optimiser: Any = torch.optim.Adam([weight], lr=self.options.lr)
-        for _ in range(self.options.max_steps):
-            logits = self._tail(inputs, weight)
-            loss = cross_entropy(logits, inputs.labels)
-            if self._is_learnt(logits, inputs.labels, loss):
-                break
-            (weight.grad,) = torch.autograd.grad(loss, [weight])
-            optimiser.step()
-        if not bool(weight.isfinite().all()):
+        tune(
+            [weight],
+            lambda: Predicted(self._tail(inputs, weight), inputs.labels),
+            lr=given.lr,
+            max_steps=given.max_steps,
+            learnt=Learnt(given.stop_loss, given.stop_margin),
+        )
+        if not finite([weight]):
             raise EditError(f"ft-l diverged on {request.prompt!r}; lower --option lr", kind="diverged")
         with torch.no_grad():
             self._projection.weight.copy_(weight)
@@ -158,12 +155,3 @@ class FtL(Editor):
                 f"(they differ by {gap:.2g})"
             )
         self._tail_checked = True
-
-    def _is_learnt(self, logits: Tensor, labels: Tensor, loss: Tensor) -> bool:
-        if float(loss.detach()) > self.options.stop_loss:
-            return False
-        if self.options.stop_margin is None:
-            return True
-        wanted = logits.gather(1, labels[:, None])
-        others = logits.scatter(1, labels[:, None], -torch.inf).max(dim=1, keepdim=True).values
-        return bool((wanted - others >= self.options.stop_margin).all())
