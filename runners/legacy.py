@@ -22,7 +22,7 @@ from ..metrics.answers import IntArray
 from ..metrics.curves import PAPER_COLUMNS
 from ..metrics.legacy import Look
 from .probing import Answerer
-from .randomness import seed_everything, undisturbed
+from .randomness import put_back, seed_everything, snapshot, undisturbed
 
 RANKS = 10
 """How many of the likeliest tokens are kept at each position."""
@@ -114,9 +114,11 @@ def replay(
 
 
 def _applied(editor: Editor, edit: Edit) -> bool:
+    drawn = snapshot()
     try:
         editor.edit(EditRequest(edit.image, edit.prompt, edit.target))
     except EditError:
+        put_back(drawn)
         return False
     return True
 
@@ -145,6 +147,6 @@ def _looks(logits: Tensor, batch: Batch) -> Iterator[Look]:
     best = cast("IntArray", logits.topk(min(RANKS, logits.shape[-1]), dim=-1).indices.cpu().numpy())
     ids = cast("IntArray", batch.input_ids.cpu().numpy())
     answers = cast("Any", batch.answer_mask.cpu().numpy())
-    lengths = cast("list[int]", batch.attention_mask.sum(dim=1).tolist())
+    lengths = cast("list[int]", cast("Any", batch.attention_mask.sum(dim=1)).tolist())
     for row, length in enumerate(lengths):
         yield Look(ids[row, :length], best[row, :length], int(np.flatnonzero(answers[row])[0]))
