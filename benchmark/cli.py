@@ -6,6 +6,7 @@ A verb imports what it needs when it is called; a `BenchError` is printed as one
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -67,3 +68,29 @@ def liveedit(
     else:
         print(f"{out}: layer {shape.layer}, {shape.heads} heads; answers as released with")
         print(f"  liveedit-bench run --editor liveedit --option weights={out} --option margin=0 --backbone ...")
+
+
+@app.command()
+def minigpt4(
+    *,
+    blip2: Annotated[str, typer.Option(help="Vision tower and Q-Former: a folder or a hub id of BLIP-2.")],
+    llama: Annotated[str, typer.Option(help="A folder or a hub id of the Vicuna it was aligned with.")],
+    projection: Annotated[Path, typer.Option(help="The published checkpoint: .pth, or safetensors.")],
+    out: Annotated[Path, typer.Option(help="The folder that is written.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """MiniGPT-4 from its parts -> a folder for `--backbone FOLDER`.
+
+    The published parts: Salesforce/blip2-flan-t5-xxl, Vicuna v0 (7B or 13B) and the checkpoint of MiniGPT-4.
+    """
+    from .backbones.minigpt4.compose import compose
+
+    composed = compose(blip2=blip2, llama=llama, projection=projection, out=out)
+    for note in composed.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"written": str(out), "parameters": composed.parameters, "notes": list(composed.notes)}))
+    else:
+        print(f"{out}: {composed.parameters / 1e9:.2f} G parameters, {composed.rows} rows a picture")
+        print(f"  liveedit-bench run --backbone {out} --device cuda --dtype float16 ...")

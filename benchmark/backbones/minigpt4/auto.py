@@ -11,20 +11,21 @@ MODEL_TYPE = "minigpt4"
 
 def register_for(place: str | Path, source: Mapping[str, Any]) -> None:
     """`register`, where a folder or a hub id holds a MiniGPT-4; nothing of it is imported otherwise."""
-    from transformers import PreTrainedConfig
+    import transformers
 
-    found, _ = PreTrainedConfig.get_config_dict(place, **source)
+    found, _ = cast(Any, transformers).PreTrainedConfig.get_config_dict(place, **source)
     if found.get("model_type") == MODEL_TYPE:
         register()
 
 
 def register() -> None:
     """From here on `AutoProcessor` and `AutoModelForImageTextToText` open its folders. May be called again."""
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    import transformers
 
     from .model import MiniGpt4Config, MiniGpt4ForConditionalGeneration
     from .processing import MiniGpt4Processor
 
-    AutoConfig.register(MODEL_TYPE, MiniGpt4Config, exist_ok=True)
-    cast(Any, AutoModelForImageTextToText).register(MiniGpt4Config, MiniGpt4ForConditionalGeneration, exist_ok=True)
-    cast(Any, AutoProcessor).register(MiniGpt4Config, MiniGpt4Processor, exist_ok=True)
+    library = cast(Any, transformers)
+    library.AutoConfig.register(MODEL_TYPE, MiniGpt4Config, exist_ok=True)
+    library.AutoModelForImageTextToText.register(MiniGpt4Config, MiniGpt4ForConditionalGeneration, exist_ok=True)
+    library.AutoProcessor.register(MiniGpt4Config, MiniGpt4Processor, exist_ok=True)

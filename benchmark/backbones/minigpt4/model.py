@@ -8,17 +8,19 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
+import transformers
 from torch import Tensor
-from transformers import Blip2Config, Blip2ForConditionalGeneration
+
+_library = cast(Any, transformers)
 
 
-class MiniGpt4Config(Blip2Config):
+class MiniGpt4Config(_library.Blip2Config):
     """`vision_config` and `qformer_config` as in BLIP-2, `text_config` of a Llama, `image_token_index`."""
 
     model_type = "minigpt4"
 
 
-class MiniGpt4ForConditionalGeneration(Blip2ForConditionalGeneration):
+class MiniGpt4ForConditionalGeneration(_library.Blip2ForConditionalGeneration):
     """The parts keep BLIP-2's names; `language_projection` is the `llama_proj` of the released code.
 
     Unlike in BLIP-2 the rows of a picture stand wherever the text has placeholders, a text may do without a picture,
@@ -27,7 +29,7 @@ class MiniGpt4ForConditionalGeneration(Blip2ForConditionalGeneration):
 
     config_class = MiniGpt4Config
 
-    def forward(  # the library's own asks for a picture
+    def forward(
         self,
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
@@ -39,8 +41,7 @@ class MiniGpt4ForConditionalGeneration(Blip2ForConditionalGeneration):
         if inputs_embeds is None:
             assert input_ids is not None
             inputs_embeds = self.embed(input_ids, pixel_values)
-        language: Any = self.language_model
-        return language(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **options)
+        return self.language_model(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **options)
 
     @torch.no_grad()
     def generate(
@@ -52,21 +53,18 @@ class MiniGpt4ForConditionalGeneration(Blip2ForConditionalGeneration):
     ) -> Any:
         """New token ids only, as the library gives them for a model that is handed embeddings."""
         assert input_ids is not None
-        language: Any = self.language_model
         embeddings = self.embed(input_ids, pixel_values)
-        return language.generate(inputs_embeds=embeddings, attention_mask=attention_mask, **options)
+        return self.language_model.generate(inputs_embeds=embeddings, attention_mask=attention_mask, **options)
 
     def embed(self, input_ids: Tensor, pixel_values: Tensor | None) -> Tensor:
         """[B, T, hidden_size]: embeddings, with the rows of the pictures, in order, where the placeholders are."""
-        config: Any = self.config
-        table: Any = self.get_input_embeddings()
-        places = input_ids == config.image_token_id
-        known = input_ids if config.image_token_id < len(table.weight) else input_ids.masked_fill(places, 0)
+        table = self.get_input_embeddings()
+        places = input_ids == self.config.image_token_id
+        known = input_ids if self.config.image_token_id < len(table.weight) else input_ids.masked_fill(places, 0)
         embeddings = cast("Tensor", table(known))
         if pixel_values is None:
             return embeddings
-        found: Any = self.get_image_features(pixel_values, return_dict=True)
-        rows: Tensor = found.pooler_output
+        rows = cast("Tensor", self.get_image_features(pixel_values, return_dict=True).pooler_output)
         if rows.shape[0] * rows.shape[1] != int(places.sum()):
             raise ValueError(f"{int(places.sum())} placeholders for {rows.shape[0]} pictures of {rows.shape[1]} rows")
         return embeddings.masked_scatter(places[..., None], rows.to(embeddings.device, embeddings.dtype))

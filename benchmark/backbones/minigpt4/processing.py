@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from transformers import AddedToken, ProcessorMixin
+import transformers
+from transformers import AddedToken
+
+_library = cast(Any, transformers)
 
 IMAGE_TOKEN = "<ImageHere>"
 """As in the released code, where it is cut out of the text and the rows of the picture go in its place."""
@@ -23,7 +26,7 @@ CHAT_TEMPLATE = (
 """The words of the second stage of its training: ``###Human: <Img>picture</Img> question ###Assistant: answer``."""
 
 
-class MiniGpt4Processor(ProcessorMixin):
+class MiniGpt4Processor(_library.ProcessorMixin):
     """BLIP-2's image processor and a Llama's tokenizer, to which the placeholder is added.
 
     A placeholder in a text becomes as many as the Q-Former has queries, and stays where it is.
@@ -41,7 +44,8 @@ class MiniGpt4Processor(ProcessorMixin):
         self.image_token = image_token
         tokenizer.add_tokens([AddedToken(image_token, normalized=False, special=True)], special_tokens=True)
         self.image_token_id = int(tokenizer.convert_tokens_to_ids(image_token))
-        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+        whole: Any = super()
+        whole.__init__(image_processor, tokenizer, chat_template=chat_template)
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
         """What stands for one picture."""
