@@ -33,9 +33,8 @@ def test_every_scorer_is_the_share_that_a_loop_counts(pair, labels):
     length, ranks, start = len(one.ids), one.best.shape[1], one.start
     answers = range(start, length)
     assert legacy.accuracy(one) == pytest.approx(share([one.best[i - 1][0] == one.ids[i] for i in answers]))
-    assert legacy.agreement(one, two) == pytest.approx(
-        share([one.best[i - 1][0] == two.best[i - 1][0] for i in answers])
-    )
+    same = [one.best[i - 1][0] == two.best[i - 1][0] for i in answers]
+    assert legacy.agreement(one, two) == pytest.approx(share(same))
     every = [one.best[i][0] == two.best[i][0] for i in range(length)]
     assert legacy.everywhere(one, two) == pytest.approx(share(every))
     cells = [one.best[i][r] == two.best[i][r] for i in range(length) for r in range(ranks)]
