@@ -20,7 +20,7 @@ from .encoding import ANSWER, IMAGE, PROMPT, Encoder, Pixels, Row
 from .families import family_of, template_for
 from .family import Whole
 from .features import FeatureCache
-from .loading import load_pair, revision_of
+from .loading import load_pair
 from .pictures import alone, collated
 from .pristine import PristineWeights
 from .template import PLAIN, Template
@@ -96,7 +96,7 @@ class HuggingFaceBackbone:
 
         Raises `BenchError` when there is no such model, or the device or dtype cannot be used here.
         """
-        model, processor = load_pair(
+        loaded = load_pair(
             place,
             device=device,
             dtype=dtype,
@@ -105,10 +105,10 @@ class HuggingFaceBackbone:
             device_map=device_map,
             quantization=quantization,
         )
-        given = {"revision": revision_of(model) or revision, "device_map": device_map, "quantization": quantization}
+        given = {"revision": loaded.revision, "device_map": device_map, "quantization": quantization}
         return cls(
-            model,
-            processor,
+            loaded.model,
+            loaded.processor,
             name=name or (place if isinstance(place, str) and not Path(place).is_dir() else Path(place).resolve().name),
             template=template,
             max_new_tokens=max_new_tokens,
@@ -139,6 +139,12 @@ class HuggingFaceBackbone:
     def decoder(self) -> nn.Module:
         """The module that holds `layers`, and what stands before and after them."""
         return self._family.decoder
+
+    @property
+    def projector(self) -> list[nn.Module]:
+        """The modules between the vision side and the decoder; none where nobody has looked at the family."""
+        named = self._model.named_modules()
+        return [module for name, module in named if name.rpartition(".")[2] in self._family.projector]
 
     @property
     def layers(self) -> Sequence[nn.Module]:

@@ -6,6 +6,7 @@ import importlib.util
 import logging
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -17,8 +18,17 @@ from .minigpt4.auto import register_for
 
 Quantization = Literal["8bit", "4bit"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
-MISSING = {"torchvision": "torchvision", "num2words": "num2words", "accelerate": "accelerate"}
-"""Packages whose lack `transformers` reports in words of its own, by the word that tells it."""
+MISSING = {"torchvision": "video", "num2words": "video", "accelerate": "large"}
+"""Packages whose lack `transformers` reports in words of its own, and the extra that brings each."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with its processor. revision: the commit of the hub that they came from."""
+
+    model: Any
+    processor: Any
+    revision: str | None
 
 
 def load_pair(
@@ -30,8 +40,8 @@ def load_pair(
     revision: str | None = None,
     device_map: str | None = None,
     quantization: str | None = None,
-) -> tuple[Any, Any]:
-    """Model and processor of a folder made by `save_pretrained`, or of a hub id. Raises `BenchError`."""
+) -> Loaded:
+    """Open a folder made by `save_pretrained`, or a hub id. Raises `BenchError`."""
     if dtype not in DTYPES:
         raise BenchError(f"unknown dtype {dtype!r}; use one of {', '.join(DTYPES)}")
     target = torch.device(resolve_device(device))
@@ -39,7 +49,7 @@ def load_pair(
     if local and revision is not None:
         raise BenchError(f"{place} is a folder and has no revision {revision!r}; leave --revision out")
     options = {"dtype": DTYPES[dtype], **_placement(device_map, quantization, target, DTYPES[dtype])}
-    source = {"local_files_only": True} if local else _on_the_hub(str(place), revision)
+    source: dict[str, Any] = {"local_files_only": True} if local else _on_the_hub(str(place), revision)
     from transformers import AutoModelForImageTextToText
 
     try:
@@ -51,7 +61,7 @@ def load_pair(
         raise _explained(place, error, local=local) from error
     if target.type == "cpu":
         torch.set_flush_denormal(True)  # denormal weights slow a CPU down several times over
-    return model if "device_map" in options else model.to(target), processor
+    return Loaded(model if "device_map" in options else model.to(target), processor, source.get("revision"))
 
 
 @contextmanager
@@ -84,11 +94,6 @@ def _processor(place: str | Path, image_backend: str, source: Mapping[str, Any])
     processor: Any = cast(Any, AutoProcessor).from_pretrained(place, **source)
     processor.image_processor = cast(Any, AutoImageProcessor).from_pretrained(place, backend=image_backend, **source)
     return processor
-
-
-def revision_of(model: Any) -> str | None:
-    """The commit of the hub that a model came from."""
-    return cast("str | None", getattr(model.config, "_commit_hash", None))
 
 
 def _is_folder(place: str | Path) -> bool:
@@ -136,19 +141,16 @@ def _require(package: str, wish: str) -> None:
 
 def _explained(place: str | Path, error: Exception, *, local: bool) -> BenchError:
     text = " ".join((str(error).strip() or type(error).__name__).split())
-    for word, package in MISSING.items():
-        if word in text.lower() and importlib.util.find_spec(package) is None:
+    lower = text.lower().replace("video processor", "torchvision")
+    for package, extra in MISSING.items():
+        if package in lower and importlib.util.find_spec(package) is None:
             return BenchError(
-                f"the processor of {place} needs {package}, which is not installed: pip install {package}"
+                f"the processor of {place} needs {package}, which is not installed: "
+                f"pip install 'liveedit-bench[{extra}]'"
             )
     first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     if local:
         return BenchError(f"{place} is no image-text-to-text model that transformers can load: {first}")
-    if "couldn't find them in the cached files" in text or "cached" in text.lower():
-        return BenchError(
-            f"{place} is not on this machine and the hub cannot be reached; "
-            "download it where there is a network (hf download) or give the folder of a copy"
-        )
     return BenchError(f"{place} cannot be loaded: {first}")
 
 
@@ -157,7 +159,7 @@ def _on_the_hub(place: str, revision: str | None) -> dict[str, Any]:
 
     Without a hub, what was downloaded before is taken.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
@@ -171,6 +173,12 @@ def _on_the_hub(place: str, revision: str | None) -> dict[str, Any]:
         raise BenchError(f"the hub has no model {place}, or it is private: check the name, or hf auth login") from error
     except RevisionNotFoundError as error:
         raise BenchError(f"{place} has no revision {revision!r} on the hub") from error
-    except Exception:  # offline, by wish or not
-        return {"local_files_only": True, "revision": revision}
+    except Exception as error:  # offline, by wish or not
+        known = try_to_load_from_cache(place, "config.json", revision=revision)
+        if not isinstance(known, str):
+            raise BenchError(
+                f"{place} is not on this machine and the hub cannot be reached; "
+                "download it where there is a network (hf download) or give the folder of a copy"
+            ) from error
+        return {"local_files_only": True, "revision": Path(known).parent.name}
     return {"revision": found.sha}

@@ -1,16 +1,16 @@
-"""Scales of quantised layers (bitsandbytes): they are kept beside the parameters, and a weight means nothing without."""
+"""Scales of quantised layers (bitsandbytes): kept beside the parameters, which mean nothing without them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 
 def scales(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Every tensor that turns stored integers into weights, by name. Nothing for a model that is not quantised."""
-    for prefix, module in model.named_modules():
+    for prefix, module in cast("Iterator[tuple[str, Any]]", model.named_modules()):
         weight: Any = getattr(module, "weight", None)
         # Eight bits: a scale per row, moved from the weight into the layer's state by its first forward pass.
         for holder in (weight, getattr(module, "state", None)):
