@@ -16,6 +16,7 @@ import typer.core
 import typer.main
 
 from .errors import BenchError
+from .runners.checks.cli import check
 
 if TYPE_CHECKING:
     from .benchmark.edits import EditStream
@@ -199,6 +200,9 @@ def train(
         print(f"{trained.editor} is trained; its weights are in {trained.out}")
 
 
+app.command()(check)
+
+
 @app.command()
 def score(run: RunFolderPath, *, as_json: AsJson = False, debug: Debug = False) -> None:
     """Compute every headline number of a run again from its probes.parquet, without a model."""
@@ -256,11 +260,19 @@ def list_(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """The names that can be given without a path: bundled ones and entry points."""
+    """The names that can be given without a path; of backbones also published ones, and what they need in memory."""
     from .benchmark.plugins import names, place_of
 
     known = {name: place_of(what, name) for name in names(what)}
-    if as_json:
+    if what == "backbones":
+        from .benchmark.backbones import memory
+
+        if as_json:
+            _print_json(memory.as_json(known))
+            return
+        print("\n".join(memory.lines(known)))
+        print("any other: a hub id or a model's folder; sizes are estimates, of weights alone", file=sys.stderr)
+    elif as_json:
         _print_json(known)
     else:
         print("\n".join(known))

@@ -55,6 +55,10 @@ class Editor(ABC):
     """Index of the first decoder block whose output this editor may change; all below equals f_0. None: no block."""
     fixed_scores: ClassVar[Mapping[str, str]] = {}
     """Probe kinds whose score follows from how the method is built, with the reason ("ignores text-only input")."""
+    exempt: ClassVar[Mapping[str, str]] = {}
+    """Checks that the method fails by how it is built, ``effect`` or ``takes`` of `runners.checks`, with the reason."""
+    bound: ClassVar[bool] = False
+    """No method but a bound on methods: it may use what none can know (`told`). Results say so; it is never ranked."""
 
     def __init__(self, backbone: Backbone, options: Any = None, *, seed: int = 0) -> None:
         self.backbone = backbone
@@ -76,6 +80,13 @@ class Editor(ABC):
     def generate(self, queries: Sequence[Query], *, max_new_tokens: int | None = None) -> list[Answer]:
         """Greedy answers of the edited model."""
         return self.backbone.generate(queries, max_new_tokens=max_new_tokens)
+
+    def told(self, query: Query, edit: EditRequest | None) -> Query:
+        """How a question is asked once it is known which edit decides its answer (None: no edit does).
+
+        For bounds alone, and called by runners for nothing else: a method has to find that out by itself.
+        """
+        return query
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that edits have changed, as tensors (saved as safetensors; resume loads it)."""

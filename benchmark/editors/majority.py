@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from ..backbone import Backbone, Query
 from .lookup import Lookup, Record
@@ -36,6 +37,7 @@ class Majority(Lookup):
     """
 
     name = "majority"
+    exempt: ClassVar[Mapping[str, str]] = {"takes": "answers with the commonest target, not with the newest"}
 
     def __init__(self, backbone: Backbone, options: object = None, *, seed: int = 0) -> None:
         super().__init__(backbone, options, seed=seed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from ..editor import Editor, EditRequest
 
 
@@ -10,6 +13,7 @@ class NoEdit(Editor):
 
     name = "none"
     first_layer_touched = None
+    exempt: ClassVar[Mapping[str, str]] = {"effect": "changes nothing", "takes": "changes nothing"}
 
     def edit(self, request: EditRequest) -> None:
         """Do nothing."""
