@@ -40,6 +40,7 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "docs/datasets.md",
     "docs/emblems.md",
+    "docs/minigpt4.md",
     "docs/parity.md",
     "docs/scenarios.md",
 )

@@ -137,6 +137,18 @@ def test_blip2_in_one_file(made: Made, parts: Parts, tmp_path: Path):
     assert stored(tmp_path / "out").keys() == stored(made.composed.folder).keys()
 
 
+def test_a_llama_of_the_time(made: Made, parts: Parts, tmp_path: Path):
+    """Weights in a .bin, with frequencies that later versions compute."""
+    tensors = stored(parts.llama)
+    (parts.llama / "model.safetensors").unlink()
+    frequencies = {f"model.layers.{layer}.self_attn.rotary_emb.inv_freq": torch.rand(4) for layer in range(4)}
+    torch.save(tensors | frequencies, parts.llama / "pytorch_model.bin")
+    put_together(parts, tmp_path / "out")
+    one, other = stored(tmp_path / "out"), stored(made.composed.folder)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_the_vocabulary_stays_and_the_placeholder_is_outside_it(made: Made, backbone: HuggingFaceBackbone):
     table = cast(Any, backbone.model).get_input_embeddings().weight
     config = cast(Any, backbone.model).config
