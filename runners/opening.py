@@ -19,8 +19,11 @@ from .folder import RunFolder, opened
 from .journal import Journal
 from .pictures import refuse_missing_pictures
 from .randomness import seed_everything
+from .vocabulary import refuse_unsayable_targets
 
 BATCH_SIZE = 64
+DEFAULT_BACKBONE = "emblem-llava"
+"""Its name is left out of the names of run folders."""
 
 Result = dict[str, Any]
 After = Callable[[Path, EditStream], None]
@@ -49,10 +52,12 @@ class Chosen:
     ) -> System:
         """The editor over its backbone; every random generator starts at `seed`.
 
-        Raises `BenchError`, before a model is loaded, for a stream with missing pictures.
+        Raises `BenchError` for a stream with missing pictures, before a model is loaded, and for one whose targets the
+        backbone cannot say.
         """
         refuse_missing_pictures(stream)
         model = self.ready.backbone if self.ready else load_backbone(backbone, device=device, dtype=dtype)
+        refuse_unsayable_targets(stream, model)
         seed_everything(seed)
         editor = self.ready or load_editor(self.kind, model, options=self.options, seed=seed)
         return System(editor, model, stream, seed=seed, dtype=dtype, batch_size=batch_size)
@@ -119,6 +124,7 @@ class System:
             _in_a_path(source.dataset),
             source.split,
             _in_a_path(source.scenario or ""),
+            "" if self.backbone.name == DEFAULT_BACKBONE else _in_a_path(self.backbone.name),
         )
         return Path("runs") / f"{'-'.join(part for part in parts if part)}-s{self.seed}-n{len(self.stream)}"
 
