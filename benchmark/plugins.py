@@ -40,6 +40,8 @@ BUNDLED: Mapping[Group, Mapping[str, str]] = {
         "oracle": "liveedit_bench.benchmark.editors.oracle:Oracle",
         "majority": "liveedit_bench.benchmark.editors.majority:Majority",
         "ft-l": "liveedit_bench.benchmark.editors.ft_l:FtL",
+        "ft-m": "liveedit_bench.benchmark.editors.ft_m:FtM",
+        "gold-context": "liveedit_bench.benchmark.editors.gold_context:GoldContext",
         "retrieval": "liveedit_bench.benchmark.editors.retrieval:Retrieval",
     },
     "backbones": {"emblem-llava": "liveedit_bench.benchmark.backbones.huggingface:load_emblem"},

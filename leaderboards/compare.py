@@ -40,7 +40,7 @@ class Cell:
 class Row:
     """One line. size: edits applied (to f_0) before everything was asked.
 
-    rank: among the runs of the same size, None where there is no other, for void runs and for what was reported.
+    rank: among the runs of the same size, None where there is no other, for void runs, bounds and what was reported.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Row:
     cells: tuple[Cell | None, ...]
     reported: bool = False
     void: bool = False
+    bound: bool = False
     rank: int | None = None
 
 
@@ -129,7 +130,7 @@ def _blocks(run: _Run, size: int) -> Row:
     fixed = set(result.editor.fixed_scores or ())
     columns = [_cell(_forced(point.metrics.get(kind)), fixed=kind in fixed) for kind in PAPER_COLUMNS]
     average = _cell(point.average, fixed=bool(fixed & set(PAPER_COLUMNS)))
-    return Row(run.name, size, (*columns, average), void=result.status == "void")
+    return Row(run.name, size, (*columns, average), void=result.status == "void", bound=bool(result.editor.bound))
 
 
 def _reported(row: Reported) -> Row:
@@ -161,17 +162,17 @@ def _last_step(run: _Run) -> Row:
         _cell(_free(result.immediate), fixed="reliability" in fixed),
         of_kind("portability"),
     )
-    return Row(run.name, last.step, cells, void=result.status == "void")
+    return Row(run.name, last.step, cells, void=result.status == "void", bound=bool(result.editor.bound))
 
 
 def _ranked(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
-    """The rows of runs, the best headline first; those without one last and without a rank."""
+    """The rows of runs, the best headline first; bounds and those without a headline last and without a rank."""
     (headline,) = (index for index, name in enumerate(columns) if name in HEADLINES)
-    known = [(row, cell) for row in rows if (cell := row.cells[headline]) is not None]
+    known = [(row, cell) for row in rows if (cell := row.cells[headline]) is not None and not row.bound]
     ranks = shared_ranks([Measured(cell.value, 0, cell.ci95) for _, cell in known])
     best = sorted(zip(known, ranks, strict=True), key=lambda found: -found[0][1].value)
     placed = [replace(row, rank=rank if len(known) > 1 else None) for (row, _), rank in best]
-    return [*placed, *(row for row in rows if row.cells[headline] is None)]
+    return [*placed, *(row for row in rows if row.bound or row.cells[headline] is None)]
 
 
 def _facts(result: Result, scorer: str) -> dict[str, str]:
@@ -200,6 +201,8 @@ def _marks(runs: Sequence[_Run]) -> list[str]:
         notes.append("†: fixed by how the method is built, or a mean over such a number.")
     if any(run.result.status == "void" for run in runs):
         notes.append("void: the editor looked ahead; its numbers do not count.")
+    if any(run.result.editor.bound for run in runs):
+        notes.append("bound: no method, it uses what none can know; not ranked.")
     return notes
 
 

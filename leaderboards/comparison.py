@@ -31,7 +31,11 @@ def as_values(tables: Sequence[Table]) -> dict[str, Any]:
                 if cell is not None
             }
             named = {"name": row.name, "edits": row.size, "source": "reported" if row.reported else "measured"}
-            marks = {**({} if row.rank is None else {"rank": row.rank}), **({"void": True} if row.void else {})}
+            marks = {
+                **({} if row.rank is None else {"rank": row.rank}),
+                **({"void": True} if row.void else {}),
+                **({"bound": True} if row.bound else {}),
+            }
             rows.append({**named, **marks, "values": values})
         made.append({"protocol": table.protocol, "facts": dict(table.facts), "rows": rows, "notes": list(table.notes)})
     told = any(row.reported for table in tables for row in table.rows)
@@ -102,7 +106,8 @@ def _heads(table: Table) -> list[str]:
 
 
 def _name(row: Row) -> str:
-    return f"{row.name}{' (reported)' if row.reported else ''}{' (void)' if row.void else ''}"
+    marks = {"reported": row.reported, "void": row.void, "bound": row.bound}
+    return row.name + "".join(f" ({mark})" for mark, holds in marks.items() if holds)
 
 
 def _rank(row: Row) -> str:

@@ -52,6 +52,8 @@ def run_facts(result: Result) -> list[tuple[str, Pairs]]:
     if result.digest:
         measured.append(("Digest", result.digest))
     edited: Pairs = [("Editor", f"{editor.name}, version {editor.version}")]
+    if editor.bound:
+        edited.append(("Bound", "uses what no method can know; never ranked"))
     edited += [(key, plain(value)) for key, value in editor.options.items()]
     if editor.weights_sha256:
         edited.append(("Weights sha256", editor.weights_sha256))

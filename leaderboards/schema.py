@@ -201,7 +201,11 @@ class TrainingStream(_Part):
 
 
 class EditorInfo(_Part):
-    """What was measured. `fixed_scores`: kinds whose score follows from how the method is built, with the reason."""
+    """What was measured.
+
+    fixed_scores: kinds whose score follows from how the method is built, with the reason. bound: it is no method but a
+    bound on methods, which uses what no method can know, and is never ranked.
+    """
 
     name: Name
     version: Text
@@ -210,6 +214,7 @@ class EditorInfo(_Part):
     trained_on: list[TrainingStream] = []
     train_seconds: Amount | None = None
     fixed_scores: dict[Kind, str] | None = None
+    bound: Literal[True] | None = None
 
 
 class BackboneInfo(_Part):

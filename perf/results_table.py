@@ -34,7 +34,7 @@ def row(result: Result) -> list[str]:
     fixed = set(result.editor.fixed_scores or ())
     marks = ["†" if fixed & set(kinds) else "" for kinds in (GENERALITY_KINDS, LOCALITY_KINDS)]
     return [
-        f"`{result.editor.name}`",
+        f"`{result.editor.name}`{' (bound)' if result.editor.bound else ''}",
         cell(result.score, interval=True),
         cell(of_kind(result, "reliability")),
         cell(result.generality.free_running if result.generality else None, mark=marks[0]),

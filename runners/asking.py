@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..benchmark.backbone import Answer, Backbone, Query
+from ..benchmark.editor import EditRequest
 from ..benchmark.edits import LOCALITY_KINDS, Edit
 from .ledger import Ledger
 from .probing import Ask, Prober, Reply
@@ -56,7 +57,10 @@ class Questions:
             return Question(place, expected, Ask(query, path, len(path), label))
         ids = self._target_ids(expected)
         superseded = self._ledger.superseded(place.position, probe, step)
-        return Question(place, expected, Ask(query, (*ids, self._backbone.eos_id), len(ids), label), superseded)
+        deciding = self._ledger.deciding(place.position, probe, step)
+        about = None if deciding is None else request_of(self._edits[deciding])
+        ask = Ask(query, (*ids, self._backbone.eos_id), len(ids), label, about=about)
+        return Question(place, expected, ask, superseded)
 
     def longest(self) -> int:
         """Tokens that the longest answer of the stream needs, its end included."""
@@ -126,3 +130,8 @@ class Questions:
         if target not in self._ids:
             self._ids[target] = tuple(self._backbone.target_ids(target))
         return self._ids[target]
+
+
+def request_of(edit: Edit) -> EditRequest:
+    """What an editor is told about an edit."""
+    return EditRequest(edit.image, edit.prompt, edit.target)

@@ -16,7 +16,7 @@ from ..errors import BenchError
 from ..metrics.answers import conform
 from ..metrics.curves import PAPER_COLUMNS
 from .applying import Applied, Applier
-from .asking import Row
+from .asking import Row, request_of
 from .environment import peak_memory_bytes
 from .folder import RunFolder
 from .journal import Event, Journal
@@ -193,7 +193,8 @@ class BlockReplay:
         edit = self.edits[place.position]
         probe = edit.probes[place.probe]
         label = f"edit {edit.id} at position {place.position}, probe {place.probe}, {probe.kind}"
-        return Ask(Query(probe.image, probe.prompt), (), 0, label, target=probe.target)
+        about = None if probe.kind in LOCALITY_KINDS else request_of(edit)
+        return Ask(Query(probe.image, probe.prompt), (), 0, label, target=probe.target, about=about)
 
     def _places(self, block: Block, kinds: Sequence[Kind] = PAPER_COLUMNS) -> list[Place]:
         """The probes of a block that are asked: those of the five columns, or of some of them."""

@@ -90,6 +90,7 @@ def named(editor: Editor, spec: Mapping[str, Any]) -> dict[str, Any]:
         "trained_on": editor.trained_on(),
         "train_seconds": editor.train_seconds,
         "fixed_scores": dict(editor.fixed_scores) or None,
+        "bound": editor.bound or None,
     }
     return {
         "stream": stream,

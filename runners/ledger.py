@@ -70,6 +70,10 @@ class Ledger:
             return self._edits[self._newest_of(position, step)].target
         return probe.target
 
+    def deciding(self, position: int, probe: Probe, step: int) -> int | None:
+        """Position of the edit that decides the answer to an unexpired probe; None when no edit does (locality)."""
+        return None if probe.kind in LOCALITY_KINDS else self._newest_of(position, step)
+
     def _asks_edited_fact(self, position: int, probe: Probe) -> bool:
         return probe.fact == self._edits[position].facts.key and probe.kind not in LOCALITY_KINDS
 

@@ -11,7 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol, TypeVar, cast
 
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..benchmark.backbone import Answer, Backbone, Batch, Query
+from ..benchmark.editor import Editor, EditRequest
 from ..errors import BenchError
 from .reuse import LayerReuse
 
@@ -50,6 +51,7 @@ class Ask:
     label: names the probe in an error.
     target: the answer as a text instead, made into tokens together with its question; `path` is then empty.
     shown: of a target, only so many tokens.
+    about: the edit that decides the answer. No method ever sees it; bounds do (`Editor.told`).
     """
 
     query: Query
@@ -58,6 +60,7 @@ class Ask:
     label: str
     target: str | None = None
     shown: int | None = None
+    about: EditRequest | None = field(default=None, compare=False)
 
     def before(self, token: int) -> Ask:
         """The same question with the answer up to that token and nothing behind it."""
@@ -114,6 +117,7 @@ class Prober:
     ) -> None:
         self._answerer, self._backbone, self._name = answerer, backbone, name
         self._reuse, self._again = reuse, False
+        self._bound = answerer if isinstance(answerer, Editor) and answerer.bound else None
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
         self.step = 0
@@ -243,7 +247,7 @@ class Prober:
 
     def _encode(self, asks: Sequence[Ask]) -> Batch:
         """Questions with their answers, padded on the right; the asks are alike in how they give the answer."""
-        queries = [ask.query for ask in asks]
+        queries = self._queries(asks)
         if asks[0].target is None:
             return self._backbone.encode_ids(queries, [ask.path for ask in asks])
         # An answerer sees an answer as tokens, which it must use causally, and never as a text.
@@ -251,6 +255,12 @@ class Prober:
         if all(ask.shown is None for ask in asks):
             return batch
         return _cut(batch, [ask.shown for ask in asks], filler=self._backbone.eos_id)
+
+    def _queries(self, asks: Sequence[Ask]) -> list[Query]:
+        """The questions as the answerer is asked them: a bound is told which edit each is about."""
+        if self._bound is None:
+            return [ask.query for ask in asks]
+        return [self._bound.told(ask.query, ask.about) for ask in asks]
 
     def _read(
         self, batch: Batch, rows: Tensor, columns: Tensor, asks: Sequence[Ask], counts: Sequence[int]
@@ -277,7 +287,7 @@ class Prober:
         return found
 
     def _generate(self, asks: Sequence[Ask]) -> list[Answer]:
-        answers = self._answerer.generate([ask.query for ask in asks], max_new_tokens=self.max_new_tokens)
+        answers = self._answerer.generate(self._queries(asks), max_new_tokens=self.max_new_tokens)
         if len(answers) != len(asks):
             raise BenchError(
                 f"{self._name} gave {len(answers)} answers to {len(asks)} questions at step {self.step} "

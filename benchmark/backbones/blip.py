@@ -15,6 +15,7 @@ class Blip2(Family):
     """The language model is a model of its own with embeddings and head."""
 
     template = "first"
+    projector = ("language_projection",)
 
     @property
     def text_model(self) -> Any:

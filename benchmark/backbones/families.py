@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .blip import Blip2, InstructBlip
-from .family import ChatFamily, Family, Whole
+from .family import ChatFamily, Connected, Family, Whole
 from .gemma import Gemma3, PaliGemma, prefix
+from .minigpt4.family import MiniGpt4
 from .qwen_vl import Qwen3VL, QwenVL
 from .template import IMAGE_FIELD, PICTURE_FIRST, PLAIN, Template, chat, has_chat, own
 
@@ -16,11 +17,11 @@ FAMILIES: Mapping[str, type[Family]] = {
     "llava_next": Family,
     "llava_onevision": ChatFamily,
     "internvl": ChatFamily,
-    "idefics3": ChatFamily,
-    "smolvlm": ChatFamily,
+    "idefics3": Connected,
+    "smolvlm": Connected,
     "blip-2": Blip2,
     "instructblip": InstructBlip,
-    "minigpt4": Family,
+    "minigpt4": MiniGpt4,
     "qwen2_vl": QwenVL,
     "qwen2_5_vl": QwenVL,
     "qwen3_vl": Qwen3VL,

@@ -38,6 +38,9 @@ class Family:
     remembers = True
     """Whether what the decoder sees of a picture is a function of the picture (and, by `key`, of the question)."""
 
+    projector: tuple[str, ...] = ("multi_modal_projector",)
+    """Names of the modules inside the model that turn features of the vision side into the decoder's rows."""
+
     def __init__(self, model: nn.Module) -> None:
         self.model: Any = model
         self.decoder = decoder_of(model)
@@ -140,11 +143,18 @@ class ChatFamily(Family):
     template = "chat"
 
 
+class Connected(ChatFamily):
+    """The same where the projector is called otherwise."""
+
+    projector = ("connector",)
+
+
 class Whole(Family):
     """Any other family: pixels and text go into the model as its library puts them in; nothing is remembered."""
 
     template = "chat"
     remembers = False
+    projector = ()
 
     def positions(self, batch: Batch, pictures: Sequence[Pixels]) -> Tensor | None:
         """As `Family` counts, unless the model counts along several axes by itself."""

@@ -17,6 +17,8 @@ from .family import ChatFamily, as_rows
 class QwenVL(ChatFamily):
     """Positions are worked out here, for any padding side, and not by the model, which keeps them from call to call."""
 
+    projector = ("merger",)
+
     def positions(self, batch: Batch, pictures: Sequence[Pixels]) -> Tensor | None:
         """[3, B, T]."""
         if not pictures:
@@ -37,6 +39,8 @@ class QwenVL(ChatFamily):
 
 class Qwen3VL(QwenVL):
     """The first blocks are each followed by features of a picture that are added to its rows (DeepStack)."""
+
+    projector = ("merger", "deepstack_merger_list")
 
     def rows(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """[image tokens, hidden_size * (1 + blocks that are followed by features)]."""

@@ -8,6 +8,7 @@ import pytest
 from released_code import Oracle, agree, answer_rows, read, top
 
 from liveedit_bench.benchmark.editor import Editor
+from liveedit_bench.benchmark.editors.target_loss import Learnt
 
 RESULTS = read("results.json")
 PROBES: list[dict[str, Any]] = RESULTS["probes"]
@@ -75,13 +76,13 @@ def test_fine_tuning_takes_as_many_steps_and_ends_at_the_same_loss(
     oracle: Oracle, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     editor, seen = oracle.ft_vl(), list[float]()
-    learnt = editor._is_learnt
+    learnt = Learnt.__call__
 
-    def watched(logits: Any, labels: Any, loss: Any) -> bool:
+    def watched(rule: Learnt, predicted: Any, loss: Any) -> bool:
         seen.append(float(loss.detach()))
-        return learnt(logits, labels, loss)
+        return learnt(rule, predicted, loss)
 
-    monkeypatch.setattr(editor, "_is_learnt", watched)
+    monkeypatch.setattr(Learnt, "__call__", watched)
     for record, (evaluations, last) in enumerate(zip(run["loss_evaluations"], run["last_loss"], strict=True)):
         if record % run["edit_n"] == 0:
             editor.reset()
