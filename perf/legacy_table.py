@@ -22,6 +22,7 @@ TITLES = {
     "apart": "targets tokenised apart",
     "itself": "locality against the edited model",
     "previous": "locality against the model one edit earlier",
+    "unrestored": "locality against the edit before",
     "late": "labels one place off",
     "targets": "targets compared with targets",
     "failed": "failed edits left out",

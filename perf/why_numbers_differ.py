@@ -24,7 +24,7 @@ import numpy as np
 
 from liveedit_bench.benchmark.backbone import Query
 from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone
-from liveedit_bench.benchmark.editor import Editor, EditRequest
+from liveedit_bench.benchmark.editor import EditRequest
 from liveedit_bench.benchmark.editors.liveedit import LiveEdit
 from liveedit_bench.benchmark.edits import Edit, EditStream, Kind, Probe
 from liveedit_bench.benchmark.plugins import find_editor, load_backbone, load_editor
@@ -40,6 +40,7 @@ EDITORS = ("liveedit", "retrieval", "ft-l", "vandal", "none")
 CHANGING = ("liveedit", "retrieval", "ft-l")
 """Editors whose score can depend on how many edits came before."""
 SIZES = (1, 10, 100, 1000)
+BOTH: tuple[Kind, ...] = ("text_locality", "image_locality")
 TOKENISERS = {"emblem-llava": None, "byte-level BPE": HERE.parent / "tests" / "oracle" / "tiny_llava"}
 RECORDS = HERE.parent / "tests" / "oracle" / "data" / "vqa" / "vqa_eval.json"
 
@@ -95,14 +96,13 @@ def locality_scorers() -> dict[str, tuple[tuple[Kind, ...], Score]]:
     def of(score: Callable[..., float], one: str, other: str, **more: bool) -> Score:
         return lambda asked: score(getattr(asked, one), getattr(asked, other), **more)
 
-    both: tuple[Kind, ...] = ("text_locality", "image_locality")
     return {
-        "all-positions": (both, of(legacy.everywhere, "after", "before")),
+        "all-positions": (BOTH, of(legacy.everywhere, "after", "before")),
         "rank-wise": (("image_locality",), of(legacy.rankwise, "after", "before")),
         "rank-wise-answer": (("image_locality",), of(legacy.rankwise, "after", "before", answer_only=True)),
-        "itself": (both, of(legacy.agreement, "after", "again")),
-        "previous": (both, of(legacy.agreement, "own", "previous")),
-        "targets": (both, of(legacy.with_targets, "after", "before")),
+        "itself": (BOTH, of(legacy.agreement, "after", "again")),
+        "previous": (BOTH, of(legacy.agreement, "own", "previous")),
+        "targets": (BOTH, of(legacy.with_targets, "after", "before")),
     }
 
 
@@ -237,33 +237,58 @@ def trained_on(backbone: Any, edits: Sequence[Edit], count: int = 1000) -> Itera
     yield row("trained-on", editor.name, "image_locality", *found)
 
 
-def measure(editors: Sequence[str], stream: EditStream, size: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Everything, as it is written."""
-    rows: list[Row] = []
-    backbone = cast("HuggingFaceBackbone", load_backbone("emblem-llava"))
-    positions: dict[str, list[int]] = {kind: [] for kind in PAPER_COLUMNS}
+def unrestored(editors: Sequence[str], backbone: Any, edits: Sequence[Edit]) -> Iterator[Row]:
+    """Single edits, against f_0 and against the model as the edit before left it."""
     for name in editors:
-        say(name)
-        editor: Editor = load_editor(find_editor(name), backbone)
-        asked = list(replay(editor, list(stream), size=size))
-        rows += scored(name, asked, cut(backbone))
-        positions = {kind: [len(one.after.ids) for one in asked if one.probe.kind == kind] for kind in PAPER_COLUMNS}
-    say("edits that fail, questions trained on")
-    whole = list(stream)[: len(stream) // size * size]
-    rows += failing(backbone, whole, size)
-    rows += trained_on(backbone, whole)
-    results = {name: json.loads((HERE / "results" / "test" / f"{name}.json").read_text("utf-8")) for name in editors}
-    rows += finished(results)
-    for name in CHANGING:
-        if name in editors:
-            say(f"{name}, blocks of {SIZES}")
-            rows += restarted(name, max(SIZES))
+        asked = [one for one in replay(load_editor(find_editor(name), backbone), edits, size=1) if one.left]
+        for kind in BOTH:
+            ours = [one for one in asked if one.probe.kind == kind]
+            theirs = [legacy.agreement(one.after, one.left) for one in ours if one.left]
+            yield row("unrestored", name, kind, [agreement(one) for one in ours], theirs)
+
+
+def scoring(editors: Sequence[str], backbone: HuggingFaceBackbone, edits: Sequence[Edit], size: int) -> Iterator[Row]:
+    for name in editors:
+        asked = list(replay(load_editor(find_editor(name), backbone), edits, size=size))
+        yield from scored(name, asked, cut(backbone))
+
+
+def parts(editors: Sequence[str], backbone: Any, edits: Sequence[Edit], size: int) -> dict[str, Iterable[Row]]:
+    """What can be measured by itself, in order; nothing is, before its rows are asked for."""
+    whole = edits[: len(edits) // size * size]
+    paths = {name: HERE / "results" / "test" / f"{name}.json" for name in editors}
+    changing = [name for name in CHANGING if name in editors]
     return {
+        "scoring": scoring(editors, backbone, edits, size),
+        "unrestored": unrestored(editors, backbone, whole[:size]),
+        "failed": failing(backbone, whole, size),
+        "trained-on": trained_on(backbone, whole),
+        "finished": (one for name in editors for one in finished({name: json.loads(paths[name].read_text("utf-8"))})),
+        "restart": (one for name in changing for one in restarted(name, max(SIZES))),
+    }
+
+
+def measure(given: argparse.Namespace, stream: EditStream, earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """Everything, as it is written; with `--only` the other rows are those of earlier."""
+    backbone = cast("HuggingFaceBackbone", load_backbone("emblem-llava"))
+    about = {
         "stream": {"dataset": "emblems", "split": "test", "seed": 0, "edits": len(stream), "sha256": stream.sha256},
-        "block": size,
+        "block": given.block,
         "backbone": {"name": backbone.name, "weights_sha256": backbone.weights_sha256},
-        "positions": {kind: round(fmean(found), 2) for kind, found in positions.items() if found},
-        "rows": [rounded(asdict(one)) for one in sorted(rows, key=lambda one: one.difference)],
+    }
+    kept: list[dict[str, Any]] = []
+    if earlier is not None:
+        if any(earlier[name] != value for name, value in about.items()):
+            sys.exit(f"{given.out} was measured on other edits, or on another model: measure everything")
+        kept = earlier["rows"]
+    for name, found in parts(given.editors.split(","), backbone, list(stream), given.block).items():
+        if earlier is None or name in given.only:
+            print(name, file=sys.stderr, flush=True)
+            new = [rounded(asdict(one)) for one in found]
+            kept = [one for one in kept if one["difference"] not in {each["difference"] for each in new}] + new
+    return {
+        **about,
+        "rows": sorted(kept, key=lambda one: one["difference"]),
         "tokenisers": [rounded(one) for one in tokenised()],
         "environment": {"versions": environment.describe()["versions"]},
     }
@@ -278,13 +303,14 @@ def main() -> None:
     parser.add_argument("--editors", default=",".join(EDITORS))
     parser.add_argument("--edits", type=int, default=250)
     parser.add_argument("--block", type=int, default=100)
+    parser.add_argument("--only", nargs="*", help="parts to measure anew, in a file that has all of them")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "legacy" / "emblems.json")
     given = parser.parse_args()
-    found = measure(
-        given.editors.split(","), build(given.edits), given.block, lambda text: print(text, file=sys.stderr)
-    )
-    words = [word for word in sys.argv[1:] if word != "--out" and word != str(given.out)]
-    command = shlex.join(["python", "perf/why_numbers_differ.py", *words])
+    earlier = json.loads(given.out.read_text(encoding="utf-8")) if given.only else None
+    found = measure(given, build(given.edits), earlier)
+    words = [f"--{name}={value}" for name, value in vars(given).items() if value != parser.get_default(name)]
+    chosen = [word for word in words if not word.startswith(("--out", "--only"))]
+    command = shlex.join(["python", "perf/why_numbers_differ.py", *chosen])
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps({"command": command, **found}, indent=1) + "\n", encoding="utf-8")
 

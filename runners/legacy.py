@@ -34,7 +34,8 @@ class Asked:
 
     after: at the end of its block. failed: its edit could not be applied. dropped: it stands in the incomplete last
     block. The others are there for locality only: before, of f_0; again, asked a second time at the end of the block;
-    previous and own, right before and right after the edit it belongs to.
+    previous and own, right before and right after the edit it belongs to; left, before the model is restored, as the
+    block before left it.
     """
 
     position: int
@@ -46,6 +47,7 @@ class Asked:
     again: Look | None = None
     previous: Look | None = None
     own: Look | None = None
+    left: Look | None = None
 
 
 def look(answerer: Answerer, backbone: Backbone, probes: Sequence[Probe], *, batch_size: int = 64) -> list[Look]:
@@ -69,8 +71,8 @@ def replay(
 ) -> Iterator[Asked]:
     """Blocks of `size` edits, the incomplete last one too, every probe of the paper's five columns.
 
-    stepwise: also ask the locality probes of each edit right before and right after it. An edit that the editor refuses
-    has failed; whatever else it raises goes up.
+    stepwise: also ask the locality probes of each edit right before and right after it, and of each block before the
+    model is restored. An edit that the editor refuses has failed; whatever else it raises goes up.
     """
     backbone = editor.backbone
 
@@ -81,6 +83,7 @@ def replay(
         block = edits[start : start + size]
         local = [_of(edit, locality=True) for edit in block]
         others = [_of(edit, locality=False) for edit in block]
+        left = iter(ask(editor, _flat(local)) if stepwise and start else ())
         editor.reset()
         seed_everything(seed)
         before = iter(ask(backbone, _flat(local)))
@@ -108,6 +111,7 @@ def replay(
                     again=next(again),
                     previous=previous,
                     own=own,
+                    left=next(left, None),
                     **common,
                 )
     editor.reset()

@@ -15,6 +15,7 @@ from tiny_llava import SYLLABLES, picture, save_tiny_llava
 import liveedit_bench
 from liveedit_bench.benchmark.backbone import Query
 from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone
+from liveedit_bench.benchmark.editor import EditRequest
 from liveedit_bench.benchmark.editors.ft_l import FtL, FtLOptions
 from liveedit_bench.benchmark.editors.vandal import Vandal
 from liveedit_bench.benchmark.edits import Edit, EditStream, Facts, Probe, Source
@@ -77,6 +78,7 @@ def test_the_right_numbers_are_those_of_the_paper_protocol(real: bool, backbone:
 def test_locality_is_seen_at_every_time(backbone: HuggingFaceBackbone):
     stream = make_stream(3)
     editor = FtL(backbone, FtLOptions(lr=0.05, max_steps=3))
+    requests = [EditRequest(edit.image, edit.prompt, edit.target) for edit in stream]
     asked = list(replay(editor, list(stream), size=3))
     assert sorted((one.position, one.probe.kind) for one in asked) == sorted(
         (position, probe.kind) for position, edit in enumerate(stream) for probe in edit.probes
@@ -96,6 +98,16 @@ def test_locality_is_seen_at_every_time(backbone: HuggingFaceBackbone):
             assert (one.own.best == one.after.best).all()
     assert all(one.again is one.previous is one.own is None for one in asked if one.before is None)
     assert backbone.changed_weights() == {}
+    assert all(one.left is None for one in asked)  # no block comes before the first
+    single = [one for one in replay(editor, list(stream), size=1) if one.before is not None]
+    for one in single:
+        assert (one.left is None) == (one.position == 0)
+        if one.left is not None:
+            editor.edit(requests[one.position - 1])
+            (wanted,) = look(editor, backbone, [one.probe])
+            assert (one.left.best == wanted.best).all()
+            assert (one.left.best != one.before.best).any()
+            editor.reset()
     bare = list(replay(editor, list(stream), size=3, stepwise=False))
     assert all(one.previous is None for one in bare)
     assert all((a.after.best == b.after.best).all() for a, b in zip(asked, bare, strict=True))
