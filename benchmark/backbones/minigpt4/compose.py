@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -110,8 +111,25 @@ def _processor(blip2: str, llama: str, rows: int) -> MiniGpt4Processor:
     images = _opened(
         blip2, "image processor", lambda: _library.AutoImageProcessor.from_pretrained(blip2, backend="pil")
     )
+    _check_reader(llama)
     words = _opened(llama, "tokenizer", lambda: _library.AutoTokenizer.from_pretrained(llama))
+    if words("")["input_ids"] != [words.bos_token_id]:
+        raise BenchError(
+            f"the tokenizer of {llama} puts no BOS before a text, which MiniGPT-4 was trained with; "
+            "set add_bos_token to true in its tokenizer_config.json"
+        )
     return MiniGpt4Processor(images, words, num_query_tokens=rows, chat_template=CHAT_TEMPLATE)
+
+
+def _check_reader(llama: str) -> None:
+    """The library's own words for a lacking package name another one."""
+    if _file(llama, "tokenizer.json") is not None or _file(llama, "tokenizer.model") is None:
+        return
+    if not (find_spec("sentencepiece") and find_spec("google") and find_spec("google.protobuf")):
+        raise BenchError(
+            f"the tokenizer of {llama} is a tokenizer.model, and what reads it is not installed: "
+            "pip install 'liveedit-bench[sentencepiece]'"
+        )
 
 
 def _language(llama: str) -> Any:

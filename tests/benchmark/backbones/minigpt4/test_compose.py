@@ -2,6 +2,8 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,12 +11,13 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny_families import picture
+from tiny_families import CORPUS, picture
 from tiny_minigpt4 import ROWS, Parts, published, save_parts
 
 from liveedit_bench import cli
 from liveedit_bench.benchmark.backbone import Query
 from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone
+from liveedit_bench.benchmark.backbones.minigpt4 import compose as composing
 from liveedit_bench.benchmark.backbones.minigpt4.compose import Composed, compose
 from liveedit_bench.benchmark.plugins import load_backbone
 from liveedit_bench.errors import BenchError
@@ -203,7 +206,7 @@ def test_a_tokenizer_of_the_librarys_llama_class(parts: Parts, tmp_path: Path):
     words = t.AutoTokenizer.from_pretrained(parts.llama)
     state = json.loads(words.backend_tokenizer.to_str())["model"]
     merges = [tuple(pair) for pair in state["merges"]]
-    llama = t.LlamaTokenizer(vocab=state["vocab"], merges=merges)
+    llama = t.LlamaTokenizer(vocab=state["vocab"], merges=merges, add_bos_token=True)
     for file in parts.llama.glob("tokenizer*"):
         file.unlink()
     llama.save_pretrained(parts.llama)
@@ -213,6 +216,47 @@ def test_a_tokenizer_of_the_librarys_llama_class(parts: Parts, tmp_path: Path):
     assert batch.image_mask.sum() == ROWS
     assert backbone.decode(batch.input_ids[0][batch.prompt_mask[0]].tolist()) == PROMPT
     assert backbone.decode(batch.input_ids[0][batch.answer_mask[0]].tolist()) == TARGET
+
+
+def sentences(parts: Parts) -> Path:
+    """A tokenizer as Vicuna v0 has it, of as many pieces as the Llama knows."""
+    trainer = import_module("sentencepiece").SentencePieceTrainer
+    size = json.loads((parts.llama / "config.json").read_text())["vocab_size"]
+    for file in parts.llama.glob("*token*"):
+        file.unlink()
+    text = parts.llama / "corpus.txt"
+    text.write_text("\n".join([*CORPUS, "###Human: ###Assistant: <Img></Img>"]))
+    trainer.train(
+        input=str(text),
+        model_prefix=str(parts.llama / "tokenizer"),
+        vocab_size=size,
+        hard_vocab_limit=False,
+        model_type="bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+    )
+    marks = {"add_bos_token": True, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (parts.llama / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", **marks}))
+    return parts.llama / "tokenizer.model"
+
+
+if find_spec("sentencepiece"):
+
+    @pytest.mark.extras
+    def test_a_tokenizer_published_as_sentencepiece(parts: Parts, tmp_path: Path):
+        theirs = import_module("sentencepiece").SentencePieceProcessor(str(sentences(parts)))
+        put_together(parts, tmp_path / "out")
+        backbone = HuggingFaceBackbone.load(tmp_path / "out")
+        words = backbone.processor.tokenizer
+        row = backbone.encode([Query(picture(1), PROMPT)], [TARGET]).input_ids[0].tolist()
+        assert words.convert_ids_to_tokens(row[: 1 + ROWS]) == ["<s>", *["<ImageHere>"] * ROWS]
+        apart: list[int] = theirs.encode(f"\n{PROMPT} {TARGET}")
+        assert theirs.id_to_piece(apart[:2]) == ["▁", "<0x0A>"]
+        assert row[1 + ROWS :] == apart[1:]  # docs/minigpt4.md: tokenised apart it has one more space
+        alone = backbone.encode([Query(None, PROMPT)], [TARGET]).input_ids[0].tolist()
+        assert alone == [theirs.bos_id(), *theirs.encode(f"{PROMPT} {TARGET}")]
 
 
 # What does not fit
@@ -283,6 +327,18 @@ def lost_head(parts: Parts) -> Parts:
     return parts
 
 
+def no_bos(parts: Parts) -> Parts:
+    words = json.loads((parts.llama / "tokenizer.json").read_text())
+    words["post_processor"] = None
+    (parts.llama / "tokenizer.json").write_text(json.dumps(words))
+    return parts
+
+
+def no_reader(parts: Parts) -> Parts:
+    (parts.llama / "tokenizer.json").rename(parts.llama / "tokenizer.model")
+    return parts
+
+
 def no_words(parts: Parts) -> Parts:
     for file in parts.llama.glob("tokenizer*"):
         file.unlink()
@@ -304,12 +360,15 @@ def no_words(parts: Parts) -> Parts:
         (deeper, r"lacks qformer.encoder.layer.2.* missing, 0 left over."),
         (larger, r"position_embedding has shape \[1, 5, 24\] where config.json asks for \[1, 10, 24\]"),
         (lost_head, "lacks model.layers.3.mlp.up_proj.weight; download it again"),
+        (no_bos, "puts no BOS before a text"),
+        (no_reader, r"is a tokenizer.model, and what reads it is not installed: pip install '.*sentencepiece"),
         (no_words, "no tokenizer can be read from"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(
-    parts: Parts, tmp_path: Path, spoil: Callable[[Parts], Parts], said: str
+    parts: Parts, tmp_path: Path, spoil: Callable[[Parts], Parts], said: str, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(composing, "find_spec", lambda name: None)
     before = set(tmp_path.iterdir())
     with pytest.raises(BenchError, match=said) as caught:
         put_together(spoil(parts), tmp_path / "out")
