@@ -42,6 +42,8 @@ BUNDLED: Mapping[Group, Mapping[str, str]] = {
         "ft-l": "liveedit_bench.benchmark.editors.ft_l:FtL",
         "ft-m": "liveedit_bench.benchmark.editors.ft_m:FtM",
         "gold-context": "liveedit_bench.benchmark.editors.gold_context:GoldContext",
+        "lora": "liveedit_bench.benchmark.editors.lora:Lora",
+        "retrain": "liveedit_bench.benchmark.editors.retrain:Retrain",
         "retrieval": "liveedit_bench.benchmark.editors.retrieval:Retrieval",
     },
     "backbones": {"emblem-llava": "liveedit_bench.benchmark.backbones.huggingface:load_emblem"},
