@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from ...errors import BenchError
@@ -72,6 +73,7 @@ class Encoder:
         self._picture_first = IMAGE_FIELD not in template.image
         self._image_tokens = image_tokens
         self._special = frozenset(self.tokenizer.get_added_vocab().values())
+        self._expansions: dict[tuple[int, int], str] = {}
         self._pixels: ByteCache[Pixels] = ByteCache(PIXEL_CACHE_BYTES)
         self.row = lru_cache(maxsize=65536)(self._row)
         self.target_ids = lru_cache(maxsize=65536)(self._target_ids)
@@ -133,20 +135,24 @@ class Encoder:
         cached = self._pixels.get(picture.sha256)
         if cached is not None:
             return cached
-        image = picture.open()
-        if self._image_tokens is None:
-            found = self.processor(
-                images=[image], text=[self.image_token], return_tensors="pt", return_text_replacement_offsets=True
-            )
-            expansion = str(found["text_replacement_offsets"][0][0]["replacement"])
-        else:  # a processor that puts the picture first replaces nothing
-            found = self.processor(images=[image], return_tensors="pt")
-            expansion = self.image_token * self._image_tokens
+        found, expansion = self._processed(picture.open())
         inputs = {
-            name: value
-            for name, value in cast("Mapping[str, object]", found).items()
-            if isinstance(value, Tensor) and name not in _OF_THE_TEXT
+            name: value for name, value in found.items() if isinstance(value, Tensor) and name not in _OF_THE_TEXT
         }
         pixels = Pixels(expansion, inputs)
         self._pixels.put(picture.sha256, pixels, sum(value.nbytes for value in inputs.values()))
         return pixels
+
+    def _processed(self, image: Image) -> tuple[Mapping[str, object], str]:
+        """What the processor makes of a picture, and the text it writes for it."""
+        if self._image_tokens is not None:  # a processor that puts the picture first replaces nothing
+            return self.processor(images=[image], return_tensors="pt"), self.image_token * self._image_tokens
+        known = self._expansions.get(image.size)
+        if known is not None and not getattr(self.processor, "images_kwargs", None):
+            # Nothing but size decides on the text, and the pixels need no more than the processor of pictures.
+            return self.processor.image_processor(images=[image], return_tensors="pt"), known
+        found = self.processor(
+            images=[image], text=[self.image_token], return_tensors="pt", return_text_replacement_offsets=True
+        )
+        self._expansions[image.size] = str(found["text_replacement_offsets"][0][0]["replacement"])
+        return found, self._expansions[image.size]
