@@ -43,6 +43,7 @@ DOCUMENTS = (
     "docs/minigpt4.md",
     "docs/parity.md",
     "docs/scenarios.md",
+    "docs/why-numbers-differ.md",
 )
 
 BY_THE_ENVIRONMENT = (
