@@ -12,6 +12,9 @@ from typing import Any, Literal, get_args
 from .published import CONFIGS, COUNTS
 
 Kind = Literal["float32", "bfloat16", "8bit", "4bit"]
+COMPOSED = {"minigpt4": " (a folder made by: liveedit-bench convert minigpt4)"}
+"""What is no name that `--backbone` takes, by `model_type`."""
+
 EMBLEM = Path(__file__).parent / "emblem" / "weights" / "model.safetensors"
 
 
@@ -38,7 +41,7 @@ class Need:
 
 
 def known_needs() -> dict[str, Need]:
-    """The shipped backbone and the published ones, by the name that `--backbone` takes."""
+    """The shipped backbone and the published ones, by the name that `--backbone` takes (but see `COMPOSED`)."""
     hub = {name: Need(CONFIGS[name][0], *COUNTS[name]) for name in CONFIGS}
     return {"emblem-llava": Need("llava", _parameters_in(EMBLEM)), **hub}
 
@@ -55,7 +58,7 @@ def lines(places: Mapping[str, str]) -> list[str]:
         sizes = need.bytes()
         rows.append([name, f"{_short(need.parameters)} parameters"])
         rows[-1] += [f"{kind} {_gib(sizes[kind])}" if kind in sizes else "" for kind in get_args(Kind)]
-        rows[-1].append(need.model_type)
+        rows[-1].append(need.model_type + COMPOSED.get(need.model_type, ""))
     widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(2 + len(get_args(Kind)))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=False)).rstrip() for row in rows

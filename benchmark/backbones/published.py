@@ -108,6 +108,14 @@ CONFIGS: Mapping[str, tuple[str, Sizes]] = {
             "text_config": {**_VICUNA, "vocab_size": 32001},
         },
     ),
+    "minigpt4-7b": (
+        "minigpt4",
+        {"vision_config": _EVA, "qformer_config": _QFORMER, "text_config": {**_VICUNA, "vocab_size": 32001}},
+    ),
+    "minigpt4-13b": (
+        "minigpt4",
+        {"vision_config": _EVA, "qformer_config": _QFORMER, "text_config": {**_VICUNA_13B, "vocab_size": 32001}},
+    ),
     "Qwen/Qwen2-VL-2B-Instruct": (
         "qwen2_vl",
         {
@@ -193,6 +201,8 @@ COUNTS: Mapping[str, tuple[int, int]] = {
     "llava-hf/llava-onevision-qwen2-7b-ov-hf": (8_029_890_080, 6_938_107_904),
     "Salesforce/blip2-opt-2.7b": (3_744_761_856, 3_607_560_192),
     "Salesforce/instructblip-vicuna-7b": (7_913_210_624, 7_624_785_920),
+    "minigpt4-7b": (7_832_688_128, 7_568_162_816),
+    "minigpt4-13b": (14_110_926_336, 13_780_713_472),
     "Qwen/Qwen2-VL-2B-Instruct": (2_208_985_600, 1_973_420_032),
     "Qwen/Qwen2-VL-7B-Instruct": (8_291_375_616, 7_198_998_528),
     "Qwen/Qwen2.5-VL-3B-Instruct": (3_754_622_976, 3_441_197_056),

@@ -11,7 +11,10 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from liveedit_bench.benchmark.backbones.families import FAMILIES
 from liveedit_bench.benchmark.backbones.huggingface import load_emblem
 from liveedit_bench.benchmark.backbones.memory import Need, as_json, known_needs, lines
+from liveedit_bench.benchmark.backbones.minigpt4.auto import register
 from liveedit_bench.benchmark.backbones.published import CONFIGS, COUNTS
+
+register()
 
 
 @pytest.mark.slow
@@ -50,6 +53,7 @@ def test_lines_and_json_name_the_same():
     found = lines(places)
     assert [line.split()[0] for line in found] == ["emblem-llava", "mine", *CONFIGS] == list(as_json(places))
     assert "bfloat16 13.2 GiB" in next(line for line in found if "llava-1.5-7b" in line)
+    assert next(line for line in found if "minigpt4-7b" in line).endswith("convert minigpt4)")
     assert as_json(places)["mine"] == {"place": "d:e"}
 
 
