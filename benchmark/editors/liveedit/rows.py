@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 
 from ....errors import BenchError
 from ...backbone import Backbone, Query
+from ...backbones.family import decoder_of
 from ...edits import Edit, Kind
 from .editor import hidden_states
 
@@ -148,7 +149,7 @@ class Upper:
 
     def __init__(self, backbone: Backbone, layer: int) -> None:
         model = cast(Any, backbone.model)
-        self._decoder, self._head, self._layer = model.get_decoder(), model.get_output_embeddings(), layer
+        self._decoder, self._head, self._layer = decoder_of(model), model.get_output_embeddings(), layer
 
     def final(self, h: Tensor, attention: Tensor, wanted: Tensor) -> Tensor:
         """Final hidden states [N, d] at the `wanted` rows [B, T] from states after layer l_e; padding on the right."""
@@ -169,3 +170,23 @@ class Upper:
         where = rows.answer[:, 1:]
         last = self.final(h, rows.attention, pad(where, (0, 1)))
         return self._head(last).float(), rows.ids[:, 1:][where], where.nonzero()[:, 0]
+
+
+@torch.no_grad()
+def check_upper(backbone: Backbone, layer: int, edit: Edit) -> None:
+    """Whether the upper blocks give by themselves what they give in the model.
+
+    They do not where they are told more than states and a mask: positions along several axes (Qwen-VL), tokens that may
+    look ahead (PaliGemma, Gemma 3), positions that the decoder itself adds (OPT). Raises `BenchError` then.
+    """
+    query, target = Query(edit.image, edit.prompt), edit.target
+    rows = compute_rows(backbone, layer, [query], [target])
+    said, _, _ = Upper(backbone, layer).answers(rows.h, rows)
+    batch = backbone.encode_ids([query], [(*backbone.target_ids(target), backbone.eos_id)])
+    wanted = backbone.logits(batch)[:, :-1][batch.answer_mask[:, 1:]]
+    loose = rows.h.dtype != torch.float32
+    if float((said - wanted).abs().max()) > (0.5 if loose else 1e-3) * max(1.0, float(wanted.abs().max())):
+        raise BenchError(
+            f"liveedit cannot be trained on {backbone.name}: its upper blocks need more than the states below them; "
+            "train on a backbone of the LLaVA kind"
+        )

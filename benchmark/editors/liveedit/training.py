@@ -21,7 +21,7 @@ from ...options import plain
 from .checkpoint import Checkpoint
 from .modules import Architecture, Experts, InputFeatures, LiveEditModules
 from .routing import sentinel_similarity, similarity
-from .rows import IN_SCOPE, OUT_OF_SCOPE, Album, Upper, make_album
+from .rows import IN_SCOPE, OUT_OF_SCOPE, Album, Upper, check_upper, make_album
 from .terms import Asked, Pairs, answer_terms, routing_terms
 from .validation import validate
 from .weights import TrainedModules
@@ -123,6 +123,9 @@ def train(
     cast(Any, torch).manual_seed(seed)
     began = time.monotonic()
     console.print(f"LiveEdit: states of {len(stream)} edits at layer {layer}")
+    pictured = next((edit for edit in stream if edit.image is not None), None)
+    if pictured is not None:
+        check_upper(backbone, layer, pictured)
     album = make_album(backbone, layer, stream)
     held_out = make_album(backbone, layer, validation) if validation is not None else None
     shape = Architecture(

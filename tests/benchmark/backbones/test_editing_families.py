@@ -13,9 +13,11 @@ from liveedit_bench.benchmark.editor import Editor, EditRequest
 from liveedit_bench.benchmark.editors.ft_l import FtL, FtLOptions
 from liveedit_bench.benchmark.editors.liveedit import LiveEdit, LiveEditOptions
 from liveedit_bench.benchmark.editors.liveedit.modules import Architecture, LiveEditModules
+from liveedit_bench.benchmark.editors.liveedit.rows import check_upper
 from liveedit_bench.benchmark.editors.liveedit.weights import TrainedModules
 from liveedit_bench.benchmark.editors.retrieval import Retrieval, RetrievalOptions
 from liveedit_bench.benchmark.plugins import load_stream
+from liveedit_bench.errors import BenchError
 from liveedit_bench.runners import lifelong
 from liveedit_bench.runners.reuse import LayerReuse
 
@@ -95,6 +97,18 @@ def test_liveedit_acts_on_pictured_questions_alone(liveedit: LiveEdit, family: H
         assert gap.abs().max() < 1e-2
     liveedit.reset()
     assert torch.equal(liveedit.logits(batch), family.logits(batch))
+
+
+TRAINABLE = {"llava", "llava_next", "llava_onevision", "instructblip", "minigpt4", "internvl", "idefics3", "smolvlm"}
+
+
+def test_liveedit_is_trained_where_upper_blocks_stand_alone(family: HuggingFaceBackbone):
+    edit = load_stream("emblems", edits=1, split="train")[0]
+    if cast(Any, family.model).config.model_type in TRAINABLE:
+        check_upper(family, 2, edit)
+    else:
+        with pytest.raises(BenchError, match="upper blocks need more than the states below them"):
+            check_upper(family, 1, edit)
 
 
 def test_layers_below_an_editor_are_reused_or_left_alone(family: HuggingFaceBackbone, monkeypatch: pytest.MonkeyPatch):
