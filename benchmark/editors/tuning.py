@@ -10,18 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from .target_loss import Learnt, Predicted
+from .target_loss import Predicted
 
 
 @torch.inference_mode(False)
 @torch.enable_grad()
 def tune(
-    weights: Sequence[Tensor], forward: Callable[[], Predicted], *, lr: float, max_steps: int, learnt: Learnt
+    weights: Sequence[Tensor],
+    forward: Callable[[], Predicted],
+    *,
+    lr: float,
+    max_steps: int,
+    learnt: Callable[[Predicted, Tensor], bool],
+    penalty: Callable[[], Tensor] | None = None,
 ) -> bool:
     """Adam on `weights`, which `forward` depends on, until the answers are learnt. False: the steps ran out before.
 
-    Loss: mean negative log likelihood of the answers' tokens. The optimiser begins anew with every call. Weights that
-    are not float32 are trained in a float32 copy, from which they are written after each step.
+    Loss: mean negative log likelihood of the answers' tokens, plus the `penalty`; `learnt` is told the former. The
+    optimiser begins anew with every call. Weights that are not float32 are trained in a float32 copy, from which they
+    are written after each step.
     """
     masters = [weight if weight.dtype == torch.float32 else weight.detach().float() for weight in weights]
     optimiser: Any = torch.optim.Adam(masters, lr=lr)
@@ -30,6 +37,8 @@ def tune(
         loss = cross_entropy(predicted.logits, predicted.labels)
         if learnt(predicted, loss):
             return True
+        if penalty is not None:
+            loss = loss + penalty()
         # A weight that the answer does not depend on (a projector, asked without a picture) stays as it is.
         grads: Any = torch.autograd.grad(loss, weights, allow_unused=True)
         for master, grad in zip(masters, grads, strict=True):

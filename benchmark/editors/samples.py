@@ -1,0 +1,54 @@
+"""Pictures made from an edit's own: what an editor may call the same thing, and what it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PIL import Image, ImageEnhance
+
+from ..edits import Picture
+
+
+def views(picture: Picture) -> list[Picture]:
+    """The same thing seen again: turned a little, smaller, darker."""
+    return [_made(picture, change) for change in (_turned, _smaller, _darker)]
+
+
+def blank(picture: Picture) -> Picture:
+    """A black picture of the same size."""
+    return _made(picture, lambda image: Image.new("RGB", image.size))
+
+
+def recoloured(picture: Picture) -> Picture:
+    """The same shapes in other colours: red, green and blue change places."""
+    return _made(picture, _in_other_colours)
+
+
+def _made(picture: Picture, change: Callable[[Image.Image], Image.Image]) -> Picture:
+    return Picture(lambda: change(picture.open()))
+
+
+def _middle_colour(image: Image.Image) -> tuple[int, ...]:
+    pixel = image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    return pixel if isinstance(pixel, tuple) else (0, 0, 0)
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    return image.rotate(8, Image.Resampling.BILINEAR, fillcolor=_middle_colour(image))
+
+
+def _smaller(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    inner = image.resize((max(1, width * 9 // 10), max(1, height * 9 // 10)), Image.Resampling.BILINEAR)
+    canvas = Image.new("RGB", image.size, _middle_colour(image))
+    canvas.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
+    return canvas
+
+
+def _darker(image: Image.Image) -> Image.Image:
+    return ImageEnhance.Brightness(image).enhance(0.85)
+
+
+def _in_other_colours(image: Image.Image) -> Image.Image:
+    red, green, blue = image.split()
+    return Image.merge("RGB", (green, blue, red))
