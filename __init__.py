@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .benchmark.edits import Edit, EditStream, Facts, Picture, Probe, Source
     from .benchmark.plugins import load_backbone, load_editor, load_stream
     from .errors import BenchError, EditError
+    from .runners.checks.suite import check_editor, editor_checks
     from .runners.lifelong import run
 
 __version__ = "0.1.0"
@@ -41,6 +42,8 @@ _HOMES = {
     "Probe": "benchmark.edits",
     "Query": "benchmark.backbone",
     "Source": "benchmark.edits",
+    "check_editor": "runners.checks.suite",
+    "editor_checks": "runners.checks.suite",
     "load_backbone": "benchmark.plugins",
     "load_editor": "benchmark.plugins",
     "load_stream": "benchmark.plugins",
@@ -62,6 +65,8 @@ __all__ = [
     "Probe",
     "Query",
     "Source",
+    "check_editor",
+    "editor_checks",
     "load_backbone",
     "load_editor",
     "load_stream",

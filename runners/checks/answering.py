@@ -119,7 +119,7 @@ def generate(subject: Subject) -> str:
 def batch(subject: Subject) -> str:
     """Alone, in another order and in other company."""
     editor = subject.edited()
-    questions = (*subject.questions[::3], *subject.text_questions[:2])
+    questions = (*subject.questions[::2], *subject.text_questions[:2])
     together = subject.ask(editor, questions)
     ways: dict[str, list[Sequence[Question]]] = {
         "in the reversed order": [questions[::-1]],
@@ -139,11 +139,11 @@ def batch(subject: Subject) -> str:
 
 
 def asking(subject: Subject) -> None:
-    """Asking leaves no trace: not in the state, not in later answers, not in the backbone."""
+    """Asking leaves no trace: not in the state, and not in later answers."""
     editor = subject.edited()
     state = state_of(editor)
     first = subject.ask(editor)
-    subject.ask(editor, subject.questions[::-1])
+    subject.ask(editor, (*subject.questions[:3], *subject.text_questions[:3]))
     if told := difference(first, subject.ask(editor), subject.tolerance):
         raise Fault(f"the same question again: {told}")
     if not same_state(state, state_of(editor)):
@@ -174,6 +174,6 @@ EDITED_CHECKS = (
     Check("causal", "logits before an answer token are those of its prefix alone", causal),
     Check("generate", "generate says what logits are for, token by token", generate),
     Check("batch", "an answer does not depend on batch size and company", batch, needs=("effect", "text-query")),
-    Check("asking", "asking changes nothing", asking),
+    Check("asking", "asking changes nothing", asking, needs=("text-query", "state")),
     Check("first-layer", "blocks below first_layer_touched are the unedited model's", first_layer),
 )

@@ -35,11 +35,7 @@ class Clean:
         self._take(load())
 
     def _take(self, backbone: Backbone) -> None:
-        if changed := next(iter(backbone.changed_weights()), None):
-            raise BenchError(
-                f"{backbone.name} is not as it was loaded (parameter {changed!r} differs), and editors are checked on "
-                "the unedited model; restore() it first"
-            )
+        backbone.restore()
         self.backbone = backbone
         self._names = _names(backbone)
         self._hooks = [hook for _, _, hook in _hooks(backbone)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -18,7 +16,7 @@ from ...benchmark.edits import Edit, Picture, missing_picture
 from ...errors import EditError
 from .check import Check, Fault, one_line
 from .questions import Answers, Question, difference
-from .subject import EARLY, EDITS, Subject, put_state, same_answers, same_state, state_of
+from .subject import EARLY, EDITS, Subject, put_state, same_state, state_of
 
 TAKES = 0.75
 """The share of edits that must be answered with their target right after them."""
@@ -96,26 +94,25 @@ def failing(subject: Subject) -> str:
     editor = subject.edited()
     subject.spoil()
     seen: list[str] = []
+    state, before = state_of(editor), subject.ask(editor)
     for what, edit in _hard_edits(subject):
-        state, before = state_of(editor), subject.ask(editor)
         subject.prepare(EDITS)
-        try:
-            with _interrupted(subject, second=what == "interrupted"):
-                editor.edit(edit)
-        except EditError as error:
-            after = subject.ask(editor)
-            left = difference(before, after)
-            if left or not same_answers(before, after) or not same_state(state, state_of(editor)):
-                kept = left or "logits or state_dict differ"
-                raise Fault(f"it refuses an edit ({what}: {one_line(error)}) and keeps some of it: {kept}") from error
-            seen.append(f"{what} refused")
-        except Exception as error:
+        error = _attempt(subject, editor, edit, second=what == "interrupted")
+        refused = isinstance(error, EditError)
+        if error is not None and not refused:
             put_state(editor, state)
-            if left := difference(before, subject.ask(editor), subject.tolerance):
-                raise Fault(
-                    f"an edit fails ({what}: {one_line(error)}) and load_state_dict does not bring it back: {left}"
-                ) from error
+        after = subject.ask(editor)
+        words = f"{what}: {one_line(error)}" if error is not None else ""
+        if refused:
+            left = difference(before, after) or ("" if same_state(state, state_of(editor)) else "state_dict differs")
+            if left:
+                raise Fault(f"it refuses an edit ({words}) and keeps some of it: {left}") from error
+            seen.append(f"{what} refused")
+        elif error is not None:
+            if left := difference(before, after, subject.tolerance):
+                raise Fault(f"an edit fails ({words}) and load_state_dict does not bring it back: {left}") from error
             seen.append(f"{what} put back")
+        state, before = state_of(editor), after
     return ", ".join(seen) or "no edit fails"
 
 
@@ -135,9 +132,8 @@ def _broken() -> Image:
     raise OSError("image file is truncated")
 
 
-@contextmanager
-def _interrupted(subject: Subject, *, second: bool) -> Generator[None]:
-    """While open, and `second`, the model breaks off when it runs for the second time."""
+def _attempt(subject: Subject, editor: Editor, edit: EditRequest, *, second: bool) -> Exception | None:
+    """What an edit raises. second: the model breaks off when it runs for the second time."""
     runs = 0
 
     def count(*_: object) -> None:
@@ -148,10 +144,13 @@ def _interrupted(subject: Subject, *, second: bool) -> Generator[None]:
 
     hook = subject.backbone.layers[-1].register_forward_hook(count) if second else None
     try:
-        yield
+        editor.edit(edit)
+    except Exception as error:
+        return error
     finally:
         if hook is not None:
             hook.remove()
+    return None
 
 
 def _break_off() -> NoReturn:
@@ -187,6 +186,6 @@ CHECKS = (
 FURTHER_CHECKS = (
     Check("requests", "picture, question and target decide, and nothing else", requests),
     Check("text-edit", "an edit without a picture works or is refused by EditError", text_edit),
-    Check("failing-edit", "an edit that fails leaves the state as it was", failing),
-    Check("files", "nothing is written to the working directory", files),
+    Check("failing-edit", "an edit that fails leaves the state as it was", failing, needs=("effect", "state")),
+    Check("files", "nothing is written to the working directory", files, needs=("effect", "state")),
 )

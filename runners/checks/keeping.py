@@ -15,6 +15,9 @@ SLACK_BYTES, SLACK = 1024, 0.1
 def state(subject: Subject) -> str:
     """Through a safetensors file into a fresh editor: equal answers at once, and after one more edit."""
     record = subject.record
+    if record.state is None or record.earlier_state is None:
+        state_of(subject.edited())  # says why
+        raise Fault("state_dict could not be written after some of the edits")
     editor = subject.make()
     put_state(editor, record.state)
     if told := difference(record.answers, subject.ask(editor), subject.tolerance):
@@ -73,7 +76,7 @@ def neighbours(subject: Subject) -> None:
 
 CHECKS = (
     Check("state", "state_dict, through a file into a fresh editor, gives equal answers", state),
-    Check("state-bytes", "state_bytes is the size of the state", state_bytes),
+    Check("state-bytes", "state_bytes is the size of the state", state_bytes, needs=("effect", "state")),
     Check("reset", "reset brings the unedited model back, bit for bit", reset),
     Check("fresh", "edits after reset are as on a fresh editor", fresh, needs=("effect", "reset")),
     Check("two-editors", "two editors on one backbone do not disturb each other after reset", neighbours, ("fresh",)),

@@ -91,12 +91,17 @@ def block_outputs(answerer: Answerer, backbone: Backbone, questions: Sequence[Qu
     """Per decoder block a digest of each of its outputs while logits are computed; none when it did not run."""
     found: list[list[str]] = [[] for _ in backbone.layers]
 
-    def note(digests: list[str], _module: object, _args: object, output: Any) -> None:
-        states = cast("Tensor", output[0] if isinstance(output, tuple) else output)
-        digests.append(hashlib.sha256(save({"states": states.detach().cpu().contiguous()})).hexdigest())
+    def enter(digests: list[str], block: Any, _args: object) -> None:
+        # Hung in only now, so that it comes after every hook of the editor and sees what those made of the output.
+        def leave(_module: object, _args: object, output: Any) -> None:
+            hook.remove()
+            states = cast("Tensor", output[0] if isinstance(output, tuple) else output)
+            digests.append(hashlib.sha256(save({"states": states.detach().cpu().contiguous()})).hexdigest())
+
+        hook = block.register_forward_hook(leave)
 
     hooks = [
-        layer.register_forward_hook(partial(note, digests))
+        layer.register_forward_pre_hook(partial(enter, digests))
         for layer, digests in zip(backbone.layers, found, strict=True)
     ]
     try:

@@ -46,13 +46,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Record:
-    """What `EDITS` edits did. Empty answers and states where an edit crashed before."""
+    """What `EDITS` edits did. States are None where they could not be written, or an edit crashed before."""
 
     steps: tuple[Step, ...]
     early: Answers
     answers: Answers
-    earlier_state: bytes
-    state: bytes
+    earlier_state: bytes | None
+    state: bytes | None
 
 
 class Subject:
@@ -122,21 +122,26 @@ class Subject:
         return self._clean.unedited.blocks
 
     def _asked(self, backbone: Backbone, kinds: Sequence[str]) -> tuple[Question, ...]:
+        """Everything about two edits, and of two more, one of which is not made until later, the question itself."""
         return tuple(
             Question(Query(probe.image, probe.prompt), (*backbone.target_ids(probe.target), backbone.eos_id))
-            for edit in self.edits[: EARLY + 1]
+            for position, edit in enumerate(self.edits[: EARLY + 1])
             for probe in edit.probes
-            if probe.kind in kinds
+            if probe.kind in kinds and (position < 2 or probe.kind == kinds[0])
         )
 
     # Editors
 
     def make(self) -> Editor:
         """A fresh editor over a clean backbone; all others have ended."""
+        self.close()
+        return self.beside()
+
+    def close(self) -> None:
+        """End all editors, and put the backbone back."""
         self._edited = None
         self._clean.put_back(self._live)
         self._live.clear()
-        return self.beside()
 
     def beside(self) -> Editor:
         """A fresh editor; those that were made stay."""
@@ -189,16 +194,16 @@ class Subject:
         editor = self.make()
         steps: list[Step] = []
         early = self.unedited
-        earlier_state = b""
+        earlier_state = None
         for position in range(EDITS):
             steps.append(self._step(editor, position))
             if steps[-1].error is not None and not isinstance(steps[-1].error, EditError):
-                return Record(tuple(steps), early, early, b"", b"")
+                return Record(tuple(steps), early, early, None, None)
             if position + 2 == EARLY:
-                earlier_state = state_of(editor)
+                earlier_state = _try_state(editor)
             if position + 1 == EARLY:
                 early = self.ask(editor)
-        record = Record(tuple(steps), early, self.ask(editor), earlier_state, state_of(editor))
+        record = Record(tuple(steps), early, self.ask(editor), earlier_state, _try_state(editor))
         self._edited = editor
         return record
 
@@ -210,13 +215,15 @@ class Subject:
         def own(decided: EditRequest | None) -> list[Question]:
             return [Question(editor.told(Query(edit.image, edit.prompt), decided), path)]
 
-        before, state = self.ask(editor, own(None)), state_of(editor)
+        before, state = self.ask(editor, own(None)), _try_state(editor)
         try:
             self.apply(editor, position)
         except Exception as error:
             return Step(edit, None, False, error)
         after = self.ask(editor, own(request))
-        acted = not (same_answers(before, after) and same_state(state, state_of(editor)))
+        later = _try_state(editor)
+        kept = state is None or later is None or same_state(state, later)
+        acted = not (kept and same_answers(before, after))
         step = Step(edit, after.spoken[0], acted)
         return replace(step, acted=acted or step.took)
 
@@ -239,6 +246,14 @@ def state_of(editor: Editor) -> bytes:
             )
         tensors[str(name)] = tensor.detach().to("cpu", copy=True).contiguous()
     return save(tensors)
+
+
+def _try_state(editor: Editor) -> bytes | None:
+    # The check of the state says what is wrong with it; others do without.
+    try:
+        return state_of(editor)
+    except Exception:
+        return None
 
 
 def put_state(editor: Editor, state: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -33,7 +34,10 @@ class CheckFailure(BenchError):
 
 
 class Examination:
-    """Runs checks of one editor, each at most once, and those that it needs before it."""
+    """Runs checks of one editor, each at most once, and those that it needs before it.
+
+    After the last one the backbone is as it was.
+    """
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -43,6 +47,8 @@ class Examination:
         """How a check ended."""
         if name not in self.outcomes:
             self.outcomes[name] = self._run(next(check for check in CHECKS if check.name == name))
+            if len(self.outcomes) == len(CHECKS):
+                self.subject.close()
         return self.outcomes[name]
 
     def __iter__(self) -> Iterator[Outcome]:
@@ -144,7 +150,7 @@ def check_editor(
 
     Args:
         editor: its class, a name, ``path/to/file.py:Class`` or ``package.module:Class``.
-        backbone: a name, or a loaded backbone (a name lets the suite load it again when an editor breaks it).
+        backbone: a name, or a loaded backbone, which is restored; a name can be loaded again when an editor breaks it.
         options: texts (``{"steps": "20"}``) or an `Options` object.
         seed: of the editor.
         device: cpu, cuda, ...; auto takes an accelerator when there is one.
@@ -156,6 +162,7 @@ def check_editor(
         check()
 
 
+@lru_cache(maxsize=1)
 def _edits() -> Sequence[Edit]:
     return list(load_stream("emblems", edits=EDITS + SPARE, seed=0, split="validation"))
 
