@@ -58,6 +58,27 @@ def write(folder: Path, result: dict[str, Any]) -> Path:
     return folder
 
 
+def test_a_bound_stands_below_without_a_rank(tmp_path: Path):
+    sky = paper_result("sky", 1.0, half=0.0)
+    sky["editor"] = {**sky["editor"], "bound": True}
+    runs = [
+        write(tmp_path / "a", paper_result("low", 0.50)),
+        write(tmp_path / "b", sky),
+        write(tmp_path / "c", paper_result("high", 0.90)),
+    ]
+    (table,) = compare(runs)
+    rows = [row for row in table.rows if row.size == 10 and not row.reported]
+    assert [(row.name, row.rank, row.bound) for row in rows] == [
+        ("high", 1, False),
+        ("low", 2, False),
+        ("sky", None, True),
+    ]
+    assert "bound: no method" in " ".join(table.notes)
+    assert "sky (bound)" in as_markdown([table])
+    marked = [row.get("bound") for row in as_values([table])["tables"][0]["rows"] if row["edits"] == 10]
+    assert marked[:3] == [None, None, True]
+
+
 def test_runs_are_ranked_by_block_size_and_reported_rows_stand_below(tmp_path: Path):
     runs = [
         write(tmp_path / "a", paper_result("low", 0.50)),

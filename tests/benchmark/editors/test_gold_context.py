@@ -1,5 +1,5 @@
 import pytest
-from fakes import picture
+from fakes import FakeBackbone, picture
 
 from liveedit_bench.benchmark.backbone import Query
 from liveedit_bench.benchmark.editor import EditRequest
@@ -26,7 +26,7 @@ def test_the_emblem_backbone_is_told_in_the_words_it_was_taught(backbone):
 
 def test_others_are_told_in_plain_words_or_in_those_asked_for(backbone):
     edit = EditRequest(None, "who {x} ?", "me")
-    other = type("Other", (), {"name": "other"})()
+    other = FakeBackbone()
     assert stated(form_for(other), edit) == "The answer to 'who {x} ?' is me."
     assert stated(form_for(other, "{target}!"), edit) == "me!"
     for form in ("{prompt}", "{target} {other}", "{target", "{0} {target}"):
