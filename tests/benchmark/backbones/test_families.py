@@ -112,6 +112,14 @@ def test_logits_equal_the_models_own_forward(family: HuggingFaceBackbone):
         assert own.std() > 1e-2
 
 
+def test_one_picture_under_two_questions(family: HuggingFaceBackbone):
+    """InstructBLIP's rows depend on the question as well."""
+    for prompt in (*PROMPTS, PROMPTS[0]):
+        query = Query(picture(7, 40, 32), prompt)
+        own = library_logits(family, query, "bala")
+        assert (family.logits(family.encode([query], ["bala"]))[0] - own).abs().max() < 2e-5
+
+
 def test_prompts_are_the_chat_templates_own(family: HuggingFaceBackbone):
     if not family.processor.chat_template:
         assert family.template.image in ("{image}\n{prompt}", "{prompt}", "{image}<bos>{prompt}\n")
