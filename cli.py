@@ -348,7 +348,9 @@ def _print_result(result: dict[str, Any], *, as_json: bool) -> None:
         _print_json(result)
         return
     stream, editor = result["stream"], result["editor"]
-    print(f"{editor['name']} on {stream['dataset']} ({stream['split']}), seed {stream['seed']}, {result['status']}")
+    texts = f", {stream['texts']} texts" if "texts" in stream else ""
+    about = f"{stream['dataset']} ({stream['split']}{texts}), seed {stream['seed']}"
+    print(f"{editor['name']} on {about}, {result['status']}")
     _print_numbers(result)
     failed = result["failures"]
     if failed["edits"]:

@@ -181,7 +181,7 @@ def _facts(result: Result, scorer: str) -> dict[str, str]:
     return {
         "Protocol": result.protocol.id,
         "Scorer": scorer,
-        "Stream": f"{stream.dataset}/{stream.split}, {stream.edits:,} edits{seed}",
+        "Stream": f"{stream.dataset}/{stream.split}, {stream.edits:,} edits{stream.prepared}{seed}",
         "Stream sha256": stream.sha256,
         "Backbone": result.backbone.name,
         "Backbone weights sha256": result.backbone.weights_sha256,

@@ -39,6 +39,7 @@ def run_facts(result: Result) -> list[tuple[str, Pairs]]:
         ("Protocol", protocol.id),
         ("Block sizes" if protocol.id == "paper" else "Checkpoints", ", ".join(f"{n:,}" for n in protocol.checkpoints)),
         ("Stream", f"{stream.dataset}/{stream.split}, {stream.edits:,} edits{_seed(stream.seed)}"),
+        *([("Texts", stream.texts)] if stream.texts else []),
         *([("Scenario", stream.scenario)] if stream.scenario else []),
         ("Stream sha256", stream.sha256),
         ("Backbone", backbone.name),

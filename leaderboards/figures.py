@@ -136,7 +136,7 @@ def static_svg(result: Result) -> str:
     figure = panels.resolve_scale(color="independent").properties(
         padding={"left": 16, "top": 14, "bottom": 12, "right": 135},
         title=alt.TitleParams(
-            f"{result.editor.name} · {stream.edits:,} edits of {stream.dataset}/{stream.split} · "
+            f"{result.editor.name} · {stream.edits:,} edits of {stream.dataset}/{stream.split}{stream.prepared} · "
             f"{result.backbone.name}",
             subtitle=f"{result.protocol.id} protocol{seed} · {SCORER_WORDS[main_scorer(result)]} · "
             f"bands: 95 % within stream · hollow: fewer than {FEW} answers · stream {stream.sha256[:12]}",

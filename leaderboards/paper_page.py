@@ -32,7 +32,7 @@ def render(result: Result, *, svg: str) -> str:
         .get_template("paper.html")
         .render(
             result=result,
-            subtitle=f"{stream.edits:,} records of {stream.dataset}/{stream.split}{seed}, in blocks that each begin "
+            subtitle=f"{stream.edits:,} records of {stream.dataset}/{stream.split}{stream.prepared}{seed}, in blocks that each begin "
             f"with the unedited {result.backbone.name}",
             heads=[(WORDS[kind].label, WORDS[kind].meaning, kind in marked) for kind in PAPER_COLUMNS],
             lines=[_line(point, block) for point, block in zip(result.curve, result.blocks or (), strict=True)],

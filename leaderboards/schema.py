@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, V
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from ..benchmark.edits import Kind, Normalisation
+from ..benchmark.edits import Kind, Normalisation, Texts
 from ..errors import BenchError
 
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
@@ -178,7 +178,7 @@ class ProtocolInfo(_Part):
 
 
 class StreamInfo(_Part):
-    """On what was measured; `sha256` names it exactly."""
+    """On what was measured; `sha256` names it exactly. texts: how those of annotations were prepared."""
 
     dataset: Name
     split: Name
@@ -186,8 +186,15 @@ class StreamInfo(_Part):
     seed: Annotated[int, Field(strict=True)] | None = None
     sha256: Sha256
     version: Text | None = None
+    texts: Texts | None = None
     scenario: Name | None = None
     normalisation: Normalisation | None = None
+
+    @property
+    def prepared(self) -> str:
+        """What was done to the data, to be read behind its name: ``, clean texts, superseding``; or nothing."""
+        words = [f"{self.texts} texts"] * bool(self.texts) + [self.scenario or ""] * bool(self.scenario)
+        return "".join(f", {word}" for word in words)
 
 
 class TrainingStream(_Part):

@@ -79,7 +79,7 @@ def named(editor: Editor, spec: Mapping[str, Any]) -> dict[str, Any]:
         "seed": spec["seed"],
         "sha256": spec["stream_sha256"],
         "version": spec["dataset_version"],
-        **({"scenario": spec["scenario"]} if "scenario" in spec else {}),
+        **{name: spec[name] for name in ("texts", "scenario") if name in spec},
         "normalisation": spec["normalisation"],
     }
     found = {

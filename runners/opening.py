@@ -102,6 +102,7 @@ class System:
             "split": source.split,
             "dataset_version": source.version,
             "normalisation": source.normalisation,
+            **({} if source.texts is None else {"texts": source.texts}),
             **({} if source.scenario is None else {"scenario": source.scenario}),
             "steps": len(self.stream),
             "seed": self.seed,

@@ -64,6 +64,7 @@ def test_a_file_becomes_a_result(
     result = lifelong.run(editor=editor, stream=str(folder), steps=steps, out=out, progress=False)
     about = result["stream"]
     assert (result["status"], about["dataset"], about["split"], about["edits"]) == ("complete", name, split, steps)
+    assert about["texts"] == texts
     assert about["sha256"] == EditStream.load(folder).shuffled(0).sha256
     kinds = {"reliability", "text_generality", "image_generality", "text_locality", "image_locality"}
     table, _ = read_table(out / "probes.parquet")
@@ -78,11 +79,13 @@ def test_a_file_becomes_a_result(
 
 
 def test_the_command_replays_a_stream_and_draws_its_report(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(huggingface, "EMBLEM_FOLDER", weights)
     folder, run = tmp_path / "stream", tmp_path / "run"
     command("data", "build", "vlkeb", "--annotations", copy_of(ONE_HOP, tmp_path / "data"), "--out", folder)
     command("run", "--dataset", folder, "--editor", "none", "--steps", "2", "--out", run)
     assert json.loads((run / "result.json").read_text())["stream"]["split"] == "one-hop"
-    assert (run / "report.html").is_file()
+    # Whoever reads a number learns which texts it was measured on.
+    assert "none on vlkeb (one-hop, clean texts), seed 0" in capsys.readouterr().out
+    assert "of vlkeb/one-hop, clean texts" in (run / "report.html").read_text(encoding="utf-8")
