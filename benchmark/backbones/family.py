@@ -158,12 +158,26 @@ class Whole(Family):
 
     def positions(self, batch: Batch, pictures: Sequence[Pixels]) -> Tensor | None:
         """As `Family` counts, unless the model counts along several axes by itself."""
-        counts_itself = hasattr(self.model.base_model, "get_rope_index")
-        return None if counts_itself else super().positions(batch, pictures)
+        return None if self._counts_itself else super().positions(batch, pictures)
+
+    @property
+    def _counts_itself(self) -> bool:
+        return hasattr(self.model.base_model, "get_rope_index")
+
+    def step(self, token: Tensor, mask: Tensor, options: dict[str, Any]) -> Any:
+        """One more token; where the model counts by itself, from what it kept of the question."""
+        if self._counts_itself:
+            ahead: Tensor | None = self.model.base_model.rope_deltas
+            everyone = mask.new_full((len(mask), 1), mask.shape[1] - 1)
+            last = everyone if ahead is None else mask.sum(dim=1, keepdim=True) - 1 + ahead
+            options["position_ids"] = last.expand(3, -1, -1)
+        return super().step(token, mask, options)
 
     def run_whole(self, batch: Batch, options: dict[str, Any]) -> Any:
         """The model over ids and pixels."""
         known = inspect.signature(self.model.forward).parameters
+        if self._counts_itself:
+            self.model.base_model.rope_deltas = None  # of an earlier question
         inputs = dict(batch.extra) if batch.pixels is None else {**batch.extra, "pixel_values": batch.pixels}
         for kinds in ("mm_token_type_ids", "token_type_ids"):
             if kinds in known and inputs:
