@@ -45,8 +45,8 @@ def render(result: Result, *, svg: str, gallery: Gallery | None = None, no_galle
             few=figures.FEW,
             main=main_scorer(result),
             main_words=SCORER_WORDS[main_scorer(result)],
-            subtitle=f"{stream.edits:,} edits of {stream.dataset}/{stream.split}{stream.prepared}{seed}, one after another, "
-            f"on {result.backbone.name}",
+            subtitle=f"{stream.edits:,} edits of {stream.dataset}/{stream.split}{stream.prepared}{seed}, "
+            f"one after another, on {result.backbone.name}",
             sentence=tables.sentence(result),
             parts=tables.parts(result),
             beside=tables.beside(result),

@@ -32,8 +32,8 @@ def render(result: Result, *, svg: str) -> str:
         .get_template("paper.html")
         .render(
             result=result,
-            subtitle=f"{stream.edits:,} records of {stream.dataset}/{stream.split}{stream.prepared}{seed}, in blocks that each begin "
-            f"with the unedited {result.backbone.name}",
+            subtitle=f"{stream.edits:,} records of {stream.dataset}/{stream.split}{stream.prepared}{seed}, "
+            f"in blocks that each begin with the unedited {result.backbone.name}",
             heads=[(WORDS[kind].label, WORDS[kind].meaning, kind in marked) for kind in PAPER_COLUMNS],
             lines=[_line(point, block) for point, block in zip(result.curve, result.blocks or (), strict=True)],
             fixed=[tables.Fixed(WORDS[kind].label, marked[kind]) for kind in PAPER_COLUMNS if kind in marked],
