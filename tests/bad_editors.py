@@ -372,7 +372,7 @@ class Tires(Oracle):
     tired = False
 
     def edit(self, request: EditRequest) -> None:
-        if not self.tired or len(self.records) < 2:
+        if not self.tired or not self.records:
             super().edit(request)
         else:
             super().edit(replace(request, target=self.records[0].target))

@@ -54,7 +54,7 @@ def reset(subject: Subject) -> None:
 def fresh(subject: Subject) -> None:
     """Nothing of earlier edits outlives `reset`: the same edits have the same effect as on a fresh editor."""
     editor = subject.make()
-    subject.try_edits(editor, EDITS, EDITS + 1)
+    subject.try_edits(editor, EDITS)
     editor.reset()
     subject.try_edits(editor, *range(EARLY))
     if told := difference(subject.record.early, subject.ask(editor), subject.tolerance):
@@ -65,7 +65,7 @@ def neighbours(subject: Subject) -> None:
     """Of two editors over one backbone the one that is reset does not disturb the other."""
     one = subject.make()
     other = subject.beside()
-    subject.try_edits(one, EDITS + 2)
+    subject.try_edits(one, EDITS + 1)
     one.reset()
     for name, editor in (("second", other), ("first", one)):
         subject.try_edits(editor, *range(EARLY))

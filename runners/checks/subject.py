@@ -21,9 +21,9 @@ from .check import Fault
 from .clean import Clean, Unedited
 from .questions import Answers, Question, Tolerance, ask, block_outputs
 
-EDITS, EARLY = 8, 3
+EDITS, EARLY = 8, 2
 """Of the record: so many edits, and the answers after so many of them are kept for comparison."""
-SPARE = 6
+SPARE = 2
 """Further edits."""
 PICTURED = ("reliability", "text_generality", "image_generality", "portability", "image_locality", "locality_twin_same")
 WITHOUT = ("text_locality", "locality_no_image")
@@ -122,12 +122,12 @@ class Subject:
         return self._clean.unedited.blocks
 
     def _asked(self, backbone: Backbone, kinds: Sequence[str]) -> tuple[Question, ...]:
-        """Everything about two edits, and of two more, one of which is not made until later, the question itself."""
+        """Everything about the first edits, and the question itself of one that follows."""
         return tuple(
             Question(Query(probe.image, probe.prompt), (*backbone.target_ids(probe.target), backbone.eos_id))
             for position, edit in enumerate(self.edits[: EARLY + 1])
             for probe in edit.probes
-            if probe.kind in kinds and (position < 2 or probe.kind == kinds[0])
+            if probe.kind in kinds and (position < EARLY or probe.kind == kinds[0])
         )
 
     # Editors

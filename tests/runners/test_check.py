@@ -19,7 +19,11 @@ from liveedit_bench.runners.checks.suite import CHECKS, CheckFailure, Examinatio
 
 BAD = Path(bad_editors.__file__)
 TINY = f"{Path(tiny_emblem.__file__)}:load"
-FAULTS = [(name, kind) for name, kinds in bad_editors.BREAKS.items() for kind in kinds]
+FAULTS = [
+    pytest.param(name, kind, marks=() if kind is kinds[0] else pytest.mark.slow)
+    for name, kinds in bad_editors.BREAKS.items()
+    for kind in kinds
+]
 QUICK = ("ft-l", "oracle", "vandal")
 """Whose check takes seconds; those of the others are marked slow."""
 
