@@ -51,7 +51,8 @@ Score = Callable[[Asked], float]
 class Row:
     """One difference, measured. asked: the kind of probe, or what else the number is about.
 
-    right: as it is scored here; legacy: as the other harness scores the same. n: edits or probes behind both.
+    right: as it is scored here; legacy: as the other harness scores the same. n: edits or probes
+    behind legacy.
     """
 
     difference: str
