@@ -85,7 +85,7 @@ def perfect(row: Row) -> Row:
 
 
 def summary(found: Mapping[str, Any]) -> str:
-    """The row of each difference in which the two numbers lie furthest apart, whoever was edited or whatever tokenised."""
+    """The row of each difference in which the two numbers lie furthest apart; for tokenisers, a perfect model's."""
     cells: list[list[str]] = []
     for difference, title in TITLES.items():
         rows = [row for row in found["rows"] if row["difference"] == difference]
