@@ -32,9 +32,9 @@ _WEIGHT, _UNLEARNT = "weights/", "unlearnt"
 
 @dataclass(frozen=True)
 class RetrainOptions:
-    """batch: the new edit and so many others less one per step. The rest as in `FtLOptions`, for a batch at a time."""
+    """batch: edits per step, the new one among them. The rest as in `FtLOptions`, for a batch at a time."""
 
-    batch: int = 16
+    batch: int = 8
     lr: float = 3e-4
     max_steps: int = 50
     stop_loss: float = 2.0
