@@ -76,7 +76,7 @@ def named(editor: Editor, spec: Mapping[str, Any]) -> dict[str, Any]:
         "dataset": spec["dataset"],
         "split": spec["split"],
         "edits": spec["steps"],
-        "seed": spec["seed"],
+        "seed": spec.get("stream_seed", spec["seed"]),
         "sha256": spec["stream_sha256"],
         "version": spec["dataset_version"],
         **{name: spec[name] for name in ("texts", "scenario") if name in spec},

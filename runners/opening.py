@@ -106,6 +106,8 @@ class System:
             **({} if source.scenario is None else {"scenario": source.scenario}),
             "steps": len(self.stream),
             "seed": self.seed,
+            # A stored stream may have been drawn by another seed than the editor's.
+            **({} if source.seed in (None, self.seed) else {"stream_seed": source.seed}),
             **more,
             "batch_size": self.batch_size,
             "stream_sha256": self.stream.sha256,

@@ -1,5 +1,6 @@
 """A stream that edits facts again, replayed: what leaves the denominator, counted by hand."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def test_the_counts_of_every_checkpoint(
     assert sum(age["n"] for age in result["forgetting"]) == STEPS - SECOND
     assert result["immediate"]["free_running"]["n"] == STEPS
     assert result["stream"]["scenario"] == "superseding"
+    # The stream was arranged by seed 1 and run by seed 0.
+    assert (result["stream"]["seed"], json.loads((out / "run.json").read_text())["spec"]["seed"]) == (1, 0)
 
 
 def test_the_oracle_is_right_wherever_it_counts(runs: dict[str, Any]):
