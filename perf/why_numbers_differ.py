@@ -283,7 +283,7 @@ def measure(given: argparse.Namespace, stream: EditStream, earlier: dict[str, An
             sys.exit(f"{given.out} was measured on other edits, or on another model: measure everything")
         kept = earlier["rows"]
     for name, found in parts(given.editors.split(","), backbone, list(stream), given.block).items():
-        if earlier is None or name in given.only:
+        if not given.only or name in given.only:
             print(name, file=sys.stderr, flush=True)
             new = [rounded(asdict(one)) for one in found]
             kept = [one for one in kept if one["difference"] not in {each["difference"] for each in new}] + new
@@ -304,10 +304,10 @@ def main() -> None:
     parser.add_argument("--editors", default=",".join(EDITORS))
     parser.add_argument("--edits", type=int, default=250)
     parser.add_argument("--block", type=int, default=100)
-    parser.add_argument("--only", nargs="*", help="parts to measure anew, in a file that has all of them")
+    parser.add_argument("--only", nargs="*", help="parts to measure; the others stay in the file")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "legacy" / "emblems.json")
     given = parser.parse_args()
-    earlier = json.loads(given.out.read_text(encoding="utf-8")) if given.only else None
+    earlier = json.loads(given.out.read_text(encoding="utf-8")) if given.only and given.out.exists() else None
     found = measure(given, build(given.edits), earlier)
     words = [f"--{name}={value}" for name, value in vars(given).items() if value != parser.get_default(name)]
     chosen = [word for word in words if not word.startswith(("--out", "--only"))]
