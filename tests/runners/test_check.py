@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -46,9 +47,9 @@ def failed(examination: Examination) -> dict[str, str]:
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in BUNDLED["editors"]]
 )
 def test_every_bundled_editor_passes(name: str, emblem: Backbone) -> None:
-    examination = examine(name, backbone=emblem)
-    assert failed(examination) == {}
-    assert sum(outcome.seconds for outcome in examination) < 60
+    began = time.process_time()  # on a busy machine the clock on the wall measures the neighbours
+    assert failed(examine(name, backbone=emblem)) == {}
+    assert time.process_time() - began < 60
 
 
 def test_every_check_can_fail() -> None:
