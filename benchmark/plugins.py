@@ -40,6 +40,8 @@ BUNDLED: Mapping[Group, Mapping[str, str]] = {
         "oracle": "liveedit_bench.benchmark.editors.oracle:Oracle",
         "majority": "liveedit_bench.benchmark.editors.majority:Majority",
         "ft-l": "liveedit_bench.benchmark.editors.ft_l:FtL",
+        "ike": "liveedit_bench.benchmark.editors.ike:Ike",
+        "wise": "liveedit_bench.benchmark.editors.wise:Wise",
         "grace": "liveedit_bench.benchmark.editors.grace:Grace",
         "balancedit": "liveedit_bench.benchmark.editors.balancedit:BalancEdit",
         "ft-m": "liveedit_bench.benchmark.editors.ft_m:FtM",

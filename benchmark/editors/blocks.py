@@ -52,6 +52,11 @@ def question_tokens(batch: Batch) -> Tensor:
     return batch.attention_mask.bool() & ~batch.answer_mask
 
 
+def length(vectors: Tensor) -> Tensor:
+    """[...]: the Euclidean lengths of vectors [..., d], never quite 0, so that they have gradients and can divide."""
+    return vectors.square().sum(dim=-1).clamp(min=1e-24).sqrt()
+
+
 def down_projection(backbone: Backbone, layer: int, *, editor: str) -> Any:
     """The second linear map of a block's FFN. Raises `BenchError` where there is none that can be trained."""
     block: Any = backbone.layers[layer]
@@ -75,6 +80,9 @@ def standing(backbone: Backbone, layer: int, batch: Batch) -> Generator[None]:
     that add to the states between blocks, or whose blocks return more than states, compute everything each time.
     """
     blocks: list[Any] = list(backbone.layers)[: layer + 1]
+    if not blocks:
+        yield
+        return
     given: list[Tensor] = []
     gave: list[Any] = []
 
@@ -94,12 +102,18 @@ def standing(backbone: Backbone, layer: int, batch: Batch) -> Generator[None]:
         yield
         return
     last = gave[-1]
+
+    def hand_on(*args: Any, **kwargs: Any) -> Tensor:
+        return entered(args, kwargs)
+
+    def give(*_args: Any, **_kwargs: Any) -> Tensor:
+        return last
+
     before = [block.__dict__.get("forward") for block in blocks]
     try:
         for block in blocks:
             # An attribute of the instance goes before the method of the class.
-            block.__dict__["forward"] = lambda *args, **kwargs: entered(args, kwargs)
-        blocks[-1].__dict__["forward"] = lambda *_args, **_kwargs: last
+            block.__dict__["forward"] = give if block is blocks[-1] else hand_on
         yield
     finally:
         for block, forward in zip(blocks, before, strict=True):

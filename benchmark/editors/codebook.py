@@ -15,7 +15,7 @@ from torch import Tensor
 from ...errors import EditError
 from ..backbone import Answer, Backbone, Batch, Query
 from ..editor import Editor, EditRequest
-from .blocks import chosen_layer, entered, question_ends, question_tokens, standing, states, with_states
+from .blocks import chosen_layer, entered, length, question_ends, question_tokens, standing, states, with_states
 from .target_loss import Learnt, Predicted, answered, predicted
 from .tuning import finite, tune
 
@@ -65,7 +65,7 @@ class Codebook:
     def nearest(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Index of the nearest key to each of the states [B, d], and how far it is, as `distance` counts."""
         far = torch.cdist(states.float(), self.keys, compute_mode="donot_use_mm_for_euclid_dist")
-        found = (far / self.keys.norm(dim=1).clamp(min=1e-12)).min(dim=1)
+        found = torch.min(far / length(self.keys), dim=1)
         return found.indices, found.values
 
     def with_entry(self, key: Tensor, value: Tensor, radius: float, label: Tensor) -> Codebook:
@@ -92,7 +92,7 @@ class Codebook:
 
 def distance(states: Tensor, key: Tensor) -> Tensor:
     """[B]: Euclidean distance of states [B, d] to a key [d], in lengths of the key."""
-    return (states.float() - key).norm(dim=1) / key.norm().clamp(min=1e-12)
+    return length(states.float() - key) / length(key)
 
 
 class CodebookEditor(Editor):
@@ -123,7 +123,9 @@ class CodebookEditor(Editor):
         self.codebook = self._with_edit(request, key, label.to(key.device))
 
     def _with_edit(self, request: EditRequest, key: Tensor, label: Tensor) -> Codebook:
-        book, radius = self.codebook, self.radius(request, key)
+        book = self.codebook
+        # A key reaches its own question, which batches change in the last bits.
+        radius = max(self.radius(request, key), SAME)
         if not len(book):
             return book.with_entry(key, self._learn(request), radius, label)
         found, far = book.nearest(key[None])

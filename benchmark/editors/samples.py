@@ -19,11 +19,6 @@ def blank(picture: Picture) -> Picture:
     return _made(picture, lambda image: Image.new("RGB", image.size))
 
 
-def recoloured(picture: Picture) -> Picture:
-    """The same shapes in other colours: red, green and blue change places."""
-    return _made(picture, _in_other_colours)
-
-
 def _made(picture: Picture, change: Callable[[Image.Image], Image.Image]) -> Picture:
     return Picture(lambda: change(picture.open()))
 
@@ -47,8 +42,3 @@ def _smaller(image: Image.Image) -> Image.Image:
 
 def _darker(image: Image.Image) -> Image.Image:
     return ImageEnhance.Brightness(image).enhance(0.85)
-
-
-def _in_other_colours(image: Image.Image) -> Image.Image:
-    red, green, blue = image.split()
-    return Image.merge("RGB", (green, blue, red))

@@ -23,15 +23,16 @@ def tune(
     max_steps: int,
     learnt: Callable[[Predicted, Tensor], bool],
     penalty: Callable[[], Tensor] | None = None,
+    optimiser: Callable[..., Any] = torch.optim.Adam,
 ) -> bool:
-    """Adam on `weights`, which `forward` depends on, until the answers are learnt. False: the steps ran out before.
+    """Steps on `weights`, which `forward` depends on, until the answers are learnt. False: the steps ran out before.
 
     Loss: mean negative log likelihood of the answers' tokens, plus the `penalty`; `learnt` is told the former. The
     optimiser begins anew with every call. Weights that are not float32 are trained in a float32 copy, from which they
     are written after each step.
     """
     masters = [weight if weight.dtype == torch.float32 else weight.detach().float() for weight in weights]
-    optimiser: Any = torch.optim.Adam(masters, lr=lr)
+    steps = optimiser(masters, lr=lr)
     for _ in range(max_steps):
         predicted = forward()
         loss = cross_entropy(predicted.logits, predicted.labels)
@@ -43,7 +44,7 @@ def tune(
         grads: Any = torch.autograd.grad(loss, weights, allow_unused=True)
         for master, grad in zip(masters, grads, strict=True):
             master.grad = None if grad is None else grad.to(master.dtype)
-        optimiser.step()
+        steps.step()
         with torch.no_grad():
             for weight, master in zip(weights, masters, strict=True):
                 if weight is not master:
