@@ -64,7 +64,8 @@ def liveedit(
         print(json.dumps({"written": str(out), "names": "released" if ours else "here", "layer": shape.layer}))
     elif ours:
         scale = 1 / (shape.scale * shape.rank**0.5)
-        print(f"{out}: released names; set edit_layer_i {shape.layer}, lora_scale {scale:g} in its configuration")
+        settings = f"edit_layer_i {shape.layer}, cross_att_head_n {shape.heads}, lora_scale {scale:g}"
+        print(f"{out}: released names; set {settings} in its configuration")
     else:
         print(f"{out}: layer {shape.layer}, {shape.heads} heads; answers as released with")
         print(f"  liveedit-bench run --editor liveedit --option weights={out} --option margin=0 --backbone ...")

@@ -48,20 +48,20 @@ def beside(result: Result, sizes: Sequence[int], asked: Asked) -> tuple[list[Rep
         return [], [f"Nothing was reported on the {' and the '.join(what)}; {given}."]
     fitting = [row for row in rows() if (row.backbone, row.dataset) == (backbone, dataset)]
     found = [row for row in fitting if row.size in sizes]
-    notes = [f"reported: {source().cited}; {backbone}, {dataset}; not ranked."]
-    if backbone != own_backbone:
+    notes = [f"reported: {source().cited}; {backbone}, {dataset}; not ranked."] if found else []
+    if found and backbone != own_backbone:
         notes.append(f"Another backbone: reported on {backbone}, the runs are on {result.backbone.name}.")
     elif found:
         notes.append(f"Backbone matched by its name alone ({result.backbone.name} for {backbone}); weights may differ.")
     if found and "template" in (result.backbone.loaded_as or {}):
         notes.append("The runs asked through a template of the model's; the paper's prompts stand in none.")
-    if dataset != own_dataset:
+    if found and dataset != own_dataset:
         notes.append(f"Another dataset: reported on {dataset}, the runs are on {result.stream.dataset}.")
     elif found:
         notes.append(f"Dataset matched by its name alone; the runs are on {result.stream.edits:,} records of it.")
     absent = [size for size in sizes if size not in {row.size for row in fitting}]
     if absent:
-        notes.append(f"No row is known for {', '.join(f'{size:,}' for size in absent)} edits.")
+        notes.append(f"No row of {backbone}, {dataset} is known for {', '.join(f'{size:,}' for size in absent)} edits.")
     notes += [
         f"{row.editor} at {row.size:,} edits could not be recovered and is left empty."
         for row in found

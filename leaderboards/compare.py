@@ -190,7 +190,7 @@ def _facts(result: Result, scorer: str) -> dict[str, str]:
 
 
 def _loaded_as(backbone: BackboneInfo) -> str:
-    """What beside the weights decides its answers: revision, quantization, a template that is not plain."""
+    """What beside the weights decides its answers: revision, quantization, dtype, a template that is not plain."""
     return ", ".join(f"{name} {value}" for name, value in sorted((backbone.loaded_as or {}).items()))
 
 

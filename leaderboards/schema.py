@@ -227,7 +227,8 @@ class EditorInfo(_Part):
 class BackboneInfo(_Part):
     """The model under edit, as it was before the first edit.
 
-    loaded_as: what beside the weights decides its answers (revision, device_map, quantization, a template not plain).
+    loaded_as: what beside the weights decides its answers (revision, device_map, quantization, a dtype
+        that is not float32, a template that is not plain).
     """
 
     name: Name

@@ -68,7 +68,7 @@ class HuggingFaceBackbone:
         self._pad_id = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
         asked = {} if chosen is PLAIN else {"template": chosen.image}
         self.loaded_as: Mapping[str, str] = {**(loaded_as or {}), **asked}
-        """What beside name and weights a result has to say: revision, device map, quantization, template."""
+        """What beside name and weights a result has to say: revision, device map, quantization, dtype, template."""
 
     @classmethod
     def load(
@@ -89,7 +89,7 @@ class HuggingFaceBackbone:
 
         place: the folder, or a hub id such as ``llava-hf/llava-1.5-7b-hf``.
         image_backend: which image processor transformers uses; left to itself it picks torchvision where that is
-            installed, and resized pixels then differ by up to 0.014.
+            installed, and resized pixels then differ by a level or two of 255.
         template: ``plain``, ``chat`` or a text with the fields ``{image}`` and ``{prompt}``; by default the family's.
         revision: a commit, branch or tag of the hub. device_map: of accelerate, such as ``auto``.
         quantization: ``8bit`` or ``4bit`` (bitsandbytes); what is restored and named is then the quantised weights.
@@ -105,7 +105,12 @@ class HuggingFaceBackbone:
             device_map=device_map,
             quantization=quantization,
         )
-        given = {"revision": loaded.revision, "device_map": device_map, "quantization": quantization}
+        given = {
+            "revision": loaded.revision,
+            "device_map": device_map,
+            "quantization": quantization,
+            "dtype": None if dtype == "float32" else dtype,
+        }
         return cls(
             loaded.model,
             loaded.processor,

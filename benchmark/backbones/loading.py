@@ -149,6 +149,8 @@ def _explained(place: str | Path, error: Exception, *, local: bool) -> BenchErro
                 f"pip install 'liveedit-bench[{extra}]'"
             )
     first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    if "instantiate the backend tokenizer" in first:  # a list of ways to make one follows; none names the folder
+        first = "it holds no tokenizer (tokenizer.json is missing or cannot be read)"
     if local:
         return BenchError(f"{place} is no image-text-to-text model that transformers can load: {first}")
     return BenchError(f"{place} cannot be loaded: {first}")

@@ -25,7 +25,8 @@ def test_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert code == 0
     assert f"--option weights={ours} --option margin=0" in out
     code, out, _ = call(capsys, ours, "--out", theirs)
-    assert (code, out) == (0, f"{theirs}: released names; set edit_layer_i 2, lora_scale 5 in its configuration\n")
+    settings = "edit_layer_i 2, cross_att_head_n 4, lora_scale 5"
+    assert (code, out) == (0, f"{theirs}: released names; set {settings} in its configuration\n")
     first, last = tensors("liveedit_modules_trained"), load_file(theirs)
     assert first.keys() == last.keys()
     assert all(torch.equal(first[name], last[name]) for name in first)

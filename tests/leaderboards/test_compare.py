@@ -110,7 +110,11 @@ def test_what_has_no_published_row_is_said(tmp_path: Path):
     sizes = (1, 25)
     (table,) = compare([write(tmp_path / "a", paper_result("mine", 0.5, sizes=sizes))])
     assert {row.size for row in table.rows if row.reported} == {1}
-    assert any(note == "No row is known for 25 edits." for note in table.notes)
+    assert "No row of LLaVA, E-VQA is known for 25 edits." in table.notes
+    (bare,) = compare([write(tmp_path / "b", paper_result("mine", 0.5, sizes=(25,)))], dataset="VLKEB")
+    assert not any(row.reported for row in bare.rows)
+    about = [note for note in bare.notes if "reported" in note or "known" in note or "nother" in note]
+    assert about == ["No row of LLaVA, VLKEB is known for 25 edits."]
 
 
 def test_a_row_that_could_not_be_recovered_stays_empty(tmp_path: Path):

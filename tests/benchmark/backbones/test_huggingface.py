@@ -226,7 +226,9 @@ def test_restore_is_bit_equal(backbone: HuggingFaceBackbone, folder: Path):
 
 
 def test_digest_covers_values_and_dtype(folder: Path, loaded: HuggingFaceBackbone, tmp_path: Path):
-    assert HuggingFaceBackbone.load(folder, dtype="bfloat16").weights_sha256 != loaded.weights_sha256
+    half = HuggingFaceBackbone.load(folder, dtype="bfloat16")
+    assert half.weights_sha256 != loaded.weights_sha256
+    assert (loaded.loaded_as, half.loaded_as) == ({}, {"dtype": "bfloat16"})  # a result says so
     other = HuggingFaceBackbone.load(save_tiny_llava(tmp_path, seed=1))
     assert other.weights_sha256 != loaded.weights_sha256
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 import torch
 from tiny_families import ALL, Tiny, picture
+from transformers import AutoImageProcessor
 
 from liveedit_bench.benchmark.backbone import BackboneChoice, Query
 from liveedit_bench.benchmark.backbones import loading
@@ -115,6 +116,14 @@ def test_packages_that_are_missing_are_named(llava: Path, monkeypatch: pytest.Mo
             load_backbone(BackboneChoice(str(llava), **wish), device="cpu")
 
 
+def test_a_folder_without_its_tokenizer_is_told(llava: Path, tmp_path: Path):
+    folder = shutil.copytree(llava, tmp_path / "model")
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(BenchError, match=r"model is no .* can load: it holds no tokenizer \(tokenizer.json is missing"):
+        HuggingFaceBackbone.load(folder)
+
+
 def test_a_template_of_ones_own(llava: Path):
     wish = BackboneChoice(str(llava), template=r"USER: {image}\n{prompt} ASSISTANT:")
     backbone = cast(HuggingFaceBackbone, load_backbone(wish, device="cpu"))
@@ -171,6 +180,16 @@ if has("bitsandbytes"):
         assert backbone.generate(QUESTIONS) == before
         with pytest.raises(BenchError, match="quantised weights cannot be trained"):
             FtL(backbone)
+
+    @pytest.mark.extras
+    def test_torchvision_resizes_to_other_pixels_by_two_levels_at_most(llava: Path):
+        def levels(backend: str) -> torch.Tensor:
+            processor: Any = cast(Any, AutoImageProcessor).from_pretrained(llava, backend=backend)
+            pictures = [picture(seed, *size).open() for seed, size in enumerate([(48, 24), (100, 70), (300, 200)])]
+            return processor(pictures, do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"].float()
+
+        gap = (levels("pil") - levels("torchvision")).abs()
+        assert 0 < gap.max() <= 2
 
     @pytest.mark.extras
     def test_a_device_map(llava: Path):
