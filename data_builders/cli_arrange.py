@@ -58,7 +58,8 @@ def arrange(
     source = found.stream.source
     print(f"{len(found.stream):,} edits of {source.dataset} ({source.scenario}, seed {seed}) are in {out}")
     print(f"sha256 {found.stream.sha256}")
-    print("\n".join(told(found.summary)))
+    for line in told(found.summary):
+        print(line)
 
 
 def told(summary: Mapping[str, Any]) -> list[str]:
@@ -77,6 +78,8 @@ def told(summary: Mapping[str, Any]) -> list[str]:
         lines.append(f"cut to {summary['edits']:,} of {summary['cut_from']:,} edits")
     if "normalisation" in summary:
         lines.append(f"answers are compared {summary['normalisation']}")
+    if "texts" in summary:
+        lines.append(f"texts: {summary['texts']}")
     return lines
 
 

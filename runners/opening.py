@@ -125,7 +125,7 @@ class System:
             protocol,
             self.editor.name,
             _in_a_path(source.dataset),
-            source.split,
+            _in_a_path(source.split),
             _in_a_path(source.scenario or ""),
             "" if self.backbone.name == DEFAULT_BACKBONE else _in_a_path(self.backbone.name),
         )

@@ -143,6 +143,9 @@ def arranged(
     }
     if len({each.source.normalisation for each in given}) > 1:
         card["normalisation"] = f"{source.normalisation}: the streams compare answers in different ways"
+    if len({each.source.texts for each in given}) > 1:
+        ways = sorted({each.source.texts or "not from annotations" for each in given})
+        card["texts"] = f"prepared in different ways ({', '.join(ways)}), so that results name none"
     return Arranged(stream, {**card, "origins": [slot.origin for slot in slots]})
 
 

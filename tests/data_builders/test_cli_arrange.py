@@ -37,6 +37,8 @@ def test_arrange_stores_and_tells(given: Path, tmp_path: Path, capsys: pytest.Ca
     assert EditStream.load(out).sha256 == expected.sha256
     assert f"30 edits of small (spread-twins+superseding, seed 3) are in {out}\nsha256 {expected.sha256}" in said
     assert "superseding: second edits: 10" in said
+    code, said, _ = call(capsys, "data", "arrange", given, "--scenario", "shuffled", "--out", tmp_path / "quiet")
+    assert (code, len(said.splitlines())) == (0, 2)  # nothing was counted, and no empty line says so
     code, said, err = call(capsys, *words, "--out", out)
     assert (code, said) == (2, "")
     assert "not empty" in err

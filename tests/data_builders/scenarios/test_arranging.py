@@ -73,6 +73,15 @@ def test_streams_that_compare_answers_differently_say_so():
     found = arranged([plain(2), small_stream([small_edit(9)], "b", normalisation="casefold")], ["interleaved"])
     assert found.stream.source.normalisation == "exact"
     assert "different ways" in found.card["normalisation"]
+    assert "texts" not in found.card
+
+
+@pytest.mark.parametrize(("other", "words"), [("paper", "clean, paper"), (None, "clean, not from annotations")])
+def test_streams_whose_texts_were_prepared_differently_say_so(other: str | None, words: str):
+    given = [small_stream([small_edit(number)], texts=texts) for number, texts in enumerate(("clean", other))]
+    found = arranged(given, ["interleaved"])
+    assert found.stream.source.texts is None
+    assert words in found.card["texts"]
 
 
 def test_the_runner_keeps_the_order():
