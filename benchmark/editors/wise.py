@@ -27,7 +27,7 @@ Departures and choices:
   margin loss is nearly 0.
 * The block lies at 27/32 of the depth, as in the paper for LLaMA-2.
 * ``shard=5 shards=1``: no merging, each shard is a memory that is found by its indicator. Of 40 edits of Emblems
-  validation 55 % were right with it, 15 % with ``shards=4`` and 10 % with ``shards=4 variant=merge``; 25 edits to a shard
+  validation 55 % were right with it, 15 % with ``shards=4``, 10 % with ``shards=4 variant=merge``; 25 edits to a shard
   kept fewer than half of 15. The embedded backbone's FFN has 448 inputs, and questions of one kind are nearly the
   same there: an edit moves all edits of its memory. The paper's models have 25 times as many, and hold hundreds.
   A memory costs as much as the matrix; with a large model take larger shards, and merge them.

@@ -16,7 +16,7 @@ from liveedit_bench.benchmark.editors.samples import blank, views
 from liveedit_bench.errors import BenchError, EditError
 
 # Through a random model's blocks one vector says one syllable, not several.
-EASY: dict[str, Any] = {"layer": 1, "max_steps": 400, "lr": 0.3}
+EASY: dict[str, Any] = {"layer": 1, "max_steps": 200, "lr": 0.3}
 PROMPTS = ["which clan is this ?", "where does it come from ?", "who lives there ?"]
 
 
