@@ -186,7 +186,8 @@ if has("bitsandbytes"):
         def levels(backend: str) -> torch.Tensor:
             processor: Any = cast(Any, AutoImageProcessor).from_pretrained(llava, backend=backend)
             pictures = [picture(seed, *size).open() for seed, size in enumerate([(48, 24), (100, 70), (300, 200)])]
-            return processor(pictures, do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"].float()
+            found = processor(pictures, do_rescale=False, do_normalize=False, return_tensors="pt")
+            return found["pixel_values"].float()
 
         gap = (levels("pil") - levels("torchvision")).abs()
         assert 0 < gap.max() <= 2
