@@ -232,7 +232,12 @@ def test_an_editor_takes_twelve_lines() -> None:
 def test_the_tables_are_those_of_the_committed_results(document: str, split: str) -> None:
     (found,) = re.findall(r"<!-- results.*?-->\n(.*?)\n<!-- /results -->", document, re.DOTALL)
     files = sorted((ROOT / "perf" / "results" / split).glob("*.json"))
-    assert {file.stem for file in files} == (set(BUNDLED["editors"]) if split == "test" else {"liveedit", "retrieval"})
+    if split == "test":  # every bundled editor stands in the table, or is said to be missing from it
+        (missing,) = re.findall(r"^Bundled too, and not yet run .*?:(.*?)\.$", document, re.DOTALL | re.MULTILINE)
+        names = re.findall(r"`(.+?)`", missing)
+        assert sorted([*names, *(file.stem for file in files)]) == sorted(BUNDLED["editors"])
+    else:
+        assert {file.stem for file in files} == {"liveedit", "retrieval"}
     script = runpy.run_path(str(ROOT / "perf" / "results_table.py"))
     results = [Result.model_validate_json(file.read_bytes()) for file in files]
     assert {(one.stream.split, one.stream.edits, one.stream.seed) for one in results} == {(split, 1000, 0)}
