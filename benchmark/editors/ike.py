@@ -26,6 +26,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.neighbors import NearestNeighbors
 
@@ -96,17 +98,16 @@ class Ike(Editor):
             neighbours: Any = NearestNeighbors(metric="cosine", algorithm="brute")
             self._index = neighbours.fit(torch.stack(self._embeddings).numpy())
         asked = torch.stack([self.embedded(query) for query in queries]).numpy()
-        far, found = cast(
-            "list[list[list[Any]]]", [each.tolist() for each in self._index.kneighbors(asked, len(known))]
-        )
+        far, found = cast("tuple[npt.NDArray[Any], npt.NDArray[Any]]", self._index.kneighbors(asked, len(known)))
+        # Of equally near edits the newest counts as nearest; batches differ in the last bits of a cosine.
+        far = far.round(5)
+        ranks = np.lexsort((-found, far), axis=1)[:, : given.demonstrations]
         # Fewer than nothing is similar: every edit stands.
         least = -2.0 if given.threshold is None else given.threshold
         shown: list[list[EditRequest]] = []
-        for row, away in zip(found, far, strict=True):
-            # Of equally near edits the newest counts as nearest; batches differ in the last bits of a cosine.
-            ranked = sorted((round(apart, 5), -index) for index, apart in zip(row, away, strict=True))
-            nearest = [-index for apart, index in ranked[: given.demonstrations] if 1 - apart >= least]
-            shown.append([known[index] for index in reversed(nearest)])
+        for row, away, rank in zip(found, far, ranks, strict=True):
+            near = [int(row[place]) for place in rank[::-1] if 1 - float(away[place]) >= least]
+            shown.append([known[index] for index in near])
         return shown
 
     def in_context(self, queries: Sequence[Query]) -> list[Query]:

@@ -16,7 +16,7 @@ from liveedit_bench.benchmark.editors.samples import blank, views
 from liveedit_bench.errors import BenchError, EditError
 
 # Through a random model's blocks one vector says one syllable, not several.
-EASY: dict[str, Any] = {"layer": 1, "max_steps": 200, "lr": 0.3}
+EASY: dict[str, Any] = {"layer": 1, "max_steps": 200, "lr": 0.3, "stop_loss": 2.0, "stop_margin": 0.05}
 PROMPTS = ["which clan is this ?", "where does it come from ?", "who lives there ?"]
 
 
@@ -53,7 +53,7 @@ def apart(one: torch.Tensor, key: torch.Tensor) -> float:
 @pytest.mark.parametrize("kind", [Grace, BalancEdit])
 def test_learns_each_edit_and_keeps_them_all(backbone: HuggingFaceBackbone, kind: type[CodebookEditor]):
     options = GraceOptions(eps=1e-2, **EASY) if kind is Grace else BalancEditOptions(alpha=1.0, **EASY)
-    editor, asked = kind(backbone, options), requests(6)
+    editor, asked = kind(backbone, options), requests(4)
     for request in asked:
         editor.edit(request)
     assert [answer.text for answer in editor.generate([question(request) for request in asked])] == [
