@@ -44,6 +44,7 @@ def run_facts(result: Result) -> list[tuple[str, Pairs]]:
         ("Stream sha256", stream.sha256),
         ("Backbone", backbone.name),
         ("Backbone weights sha256", backbone.weights_sha256),
+        *((f"Backbone {name.replace('_', ' ')}", value) for name, value in sorted((backbone.loaded_as or {}).items())),
     ]
     if result.causality:
         asked = (

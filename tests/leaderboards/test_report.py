@@ -14,6 +14,7 @@ from example_run import make_result, make_run
 from liveedit_bench.benchmark.edits import EditStream
 from liveedit_bench.errors import BenchError
 from liveedit_bench.leaderboards import figures, page
+from liveedit_bench.leaderboards.details import run_facts
 from liveedit_bench.leaderboards.report import rebuild_stream, write_report
 from liveedit_bench.leaderboards.schema import Result, StreamInfo
 
@@ -261,3 +262,12 @@ def test_a_scenario_is_arranged_again():
     expected = arrange(build(10, seed=2, split="validation"), ["superseding", "shuffled"], seed=2)
     said = make_result()["stream"] | {"split": "validation", "edits": 12, "seed": 2, "scenario": "superseding+shuffled"}
     assert rebuild_stream(StreamInfo.model_validate(said)).sha256 == expected.sha256
+
+
+def test_the_page_says_how_the_backbone_was_loaded():
+    result = make_result()
+    bare = dict(run_facts(Result.model_validate(result)))["Measured"]
+    assert not {"Backbone dtype", "Backbone device map"} & dict(bare).keys()
+    result["backbone"] |= {"loaded_as": {"dtype": "bfloat16", "device_map": "auto"}}
+    said = dict(dict(run_facts(Result.model_validate(result)))["Measured"])
+    assert (said["Backbone dtype"], said["Backbone device map"]) == ("bfloat16", "auto")
