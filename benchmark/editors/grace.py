@@ -1,7 +1,8 @@
 """GRACE: a codebook beside one block, each entry with a radius inside which it is deferred to.
 
-Source: arXiv 2211.11031. Equation 1: the block's output is the value of the nearest key where that key is within its
-radius, and the block's own output elsewhere. Algorithm 1: an edit far from every key adds an entry of radius
+Source: arXiv 2211.11031; only its abstract could be consulted when this was written, so what follows is from memory and
+still to be checked against the paper. The block's output is the value of the nearest key where that key is within its
+radius, and the block's own output elsewhere. An edit far from every key adds an entry of radius
 `eps`; one near a key with the same target expands that key's radius to reach it; one near a key with another target
 halves the distance between the two. Values are learnt by gradient steps on the target's negative log likelihood,
 everything else frozen.
@@ -9,7 +10,7 @@ everything else frozen.
 Departures and choices:
 
 * A question's key is what enters the block at the question's last token. The value replaces the block's output at all
-  tokens of the question, as in the released code; ``replaced=last`` replaces the last token's only, which on the
+  tokens of the question; ``replaced=last`` replaces the last token's only, which on the
   embedded backbone is too little for answers of several tokens (17 of 25 edits took, against all). Nothing is looked
   up at the answer's tokens.
 * Distances are Euclidean and divided by the length of the key, so that one `eps` serves models of any scale.
@@ -17,8 +18,8 @@ Departures and choices:
   (the paper: 100 steps of Adam at rate 1).
 * Splitting never widens a radius; the paper sets both to half the distance even where one was smaller.
 * A question edited again (same key) gets a new value; splitting would leave two entries of radius 0.
-* The block is half-way up (the paper chooses one for each model). It was set on 25 edits of Emblems validation (three
-  trials), `eps` on 100 (three trials: 0.1, 0.15, 0.25).
+* The block is half-way up (the paper chooses one for each model). Block, rate and what is replaced were set on 25 edits
+  of Emblems validation (17 trials), `eps` on 100 (three trials: 0.1, 0.15, 0.25).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """IKE: edits stay out of the model; the nearest of them stand as demonstrations before the question.
 
-Source: arXiv 2305.12740, section 3 (its formulas have no numbers at hand here): the unedited model f_0 is asked for
+Source: arXiv 2305.12740; only its abstract could be consulted when this was written, so what follows is from memory
+and still to be checked against the paper. The unedited model f_0 is asked for
 argmax P(y | x, f, C) with demonstrations C and the new fact f in its context; demonstrations are the k nearest of a
 corpus to the question in a frozen sentence embedding, nearest last.
 
