@@ -15,7 +15,7 @@ import pandas as pd
 from ..benchmark.backbone import Backbone, BackboneChoice
 from ..benchmark.editor import Editor
 from ..benchmark.edits import EditStream
-from ..benchmark.plugins import load_stream
+from ..benchmark.plugins import ANNOTATED, load_stream
 from ..errors import BenchError
 from .blocks import BlockReplay
 from .causality import SAMPLE, Causality, Claim, check_claims
@@ -115,6 +115,11 @@ def _check_texts(stream: EditStream) -> None:
             f"the texts of this stream of {source.dataset} were cleaned; the paper protocol asks them as the file has "
             f"them, with the paper's suffixes: liveedit-bench data build {source.dataset} --annotations FILE "
             f"--images DIR --split {source.split} --texts paper --out FOLDER"
+        )
+    if source.texts is None and any(name in ANNOTATED for name in source.dataset.split("+")):
+        raise BenchError(
+            f"the texts of this stream of {source.dataset} were prepared in different ways, some without the paper's "
+            "suffixes; the paper protocol takes one file: give the streams one by one"
         )
     if source.scenario is not None:
         raise BenchError(

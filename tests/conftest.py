@@ -20,7 +20,7 @@ settings.load_profile("bench")
 def _denormals(request: pytest.FixtureRequest) -> Iterator[None]:
     """Loading a backbone flushes denormals for the whole process; tests without a model meet all floats there are."""
     torch = sys.modules.get("torch")
-    if torch is None or request.path.parent.name not in ("metrics", "leaderboards"):
+    if torch is None or request.path.parent.name not in ("metrics", "leaderboards", "data_builders"):
         yield
         return
     torch.set_flush_denormal(False)

@@ -102,7 +102,7 @@ def test_locality_is_seen_at_every_time(backbone: HuggingFaceBackbone):
     single = [one for one in replay(editor, list(stream), size=1) if one.before is not None]
     for one in single:
         assert (one.left is None) == (one.position == 0)
-        if one.left is not None:
+        if one.left is not None and one.before is not None:
             editor.edit(requests[one.position - 1])
             (wanted,) = look(editor, backbone, [one.probe])
             assert (one.left.best == wanted.best).all()

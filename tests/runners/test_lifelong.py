@@ -160,7 +160,7 @@ def test_a_finished_run_is_only_read(done: tuple[Path, dict[str, Any]]):
         ({"batch_size": 7}, "batch_size 64, not batch_size 7"),
         ({"editor": Buckets(FakeBackbone(), replace(OPTIONS, buckets=3))}, "begun with options"),
         ({"editor": Nothing(FakeBackbone())}, 'begun with editor "buckets", not editor "nothing"'),
-        ({"stream": build(STEPS, seed=4)}, "begun with stream_sha256"),
+        ({"stream": build(STEPS, seed=4)}, "begun with stream_seed"),
     ],
 )
 def test_another_run_is_refused(done: tuple[Path, dict[str, Any]], change: dict[str, Any], words: str):

@@ -45,7 +45,7 @@ def make_stream(records: int = RECORDS, **source: Any) -> EditStream:
             Probe("locality_no_image", None, CLAN, "unknown", "nothing/clan"),
         )
         edits.append(Edit(one, CLAN, target, probes, Facts(key, "old", f"thing{thing}", "clan", "by hand")))
-    return EditStream(edits, Source("by-hand", "test", None, **source))
+    return EditStream(edits, Source(**{"dataset": "by-hand", "split": "test", "seed": None, **source}))
 
 
 @pytest.fixture(scope="module")
@@ -382,6 +382,7 @@ def test_a_stored_stream_is_replayed_whole_and_in_file_order(tmp_path: Path):
     ("source", "words"),
     [
         ({"texts": "clean"}, "data build by-hand --annotations FILE --images DIR --split test --texts paper"),
+        ({"dataset": "e-vqa+emblems"}, "prepared in different ways.*one by one"),
         ({"texts": "paper", "scenario": "superseding"}, "arranged .superseding.*file order"),
     ],
 )

@@ -86,7 +86,7 @@ def test_errors_leave_nothing_behind(table: Path, tmp_path: Path, capsys: pytest
 
 def test_table_and_mmke_bench_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     known = json.loads(call(capsys, "data", "list", "--json")[1])
-    assert known["mmke-bench"]["entity-eval"] == 955
+    assert known["mmke-bench"]["entity-train"] == 636
     assert known["table"] == {}
     for name in ("table", "mmke-bench"):
         assert call(capsys, "data", "card", name)[1].startswith(f"{name}: ")
