@@ -155,6 +155,14 @@ class LiveEdit(Editor):
         """The streams the modules saw."""
         return self.trained.trained_on
 
+    def describe_options(self) -> dict[str, Any]:
+        """The options; of weights from a file, the sizes that the file has, whatever was asked for."""
+        given = super().describe_options()
+        if self.options.weights == "shipped":
+            return given
+        shape = vars(self.modules.shape)
+        return {name: shape.get(name, value) for name, value in given.items()}
+
     def fit(self, stream: EditStream, *, validation: EditStream | None = None, out: Path | None = None) -> None:
         """Train on a stream; see `training`. Interrupted training goes on where it stopped when `out` is the same."""
         from .training import train

@@ -87,6 +87,13 @@ def test_what_was_trained_is_written_down(
         {"dataset": "noise", "split": "train", "seed": 0, "edits": 24, "sha256": stream.sha256}
     ]
     assert again.trained.options["steps"] == 80
+    sizes = vars(editor.modules.shape)
+    assert (sizes["width"], sizes["rank"]) != (LiveEditOptions.width, LiveEditOptions.rank)
+    described = again.describe_options()  # of the file, not the defaults of training
+    assert described.keys() == editor.describe_options().keys()
+    assert {name: described[name] for name in sizes.keys() & described.keys()} == {
+        name: sizes[name] for name in sizes.keys() & described.keys()
+    }
     assert sorted(path.name for path in out.iterdir()) == ["checkpoint.safetensors", "log.jsonl", "modules.safetensors"]
     assert not any(parameter.requires_grad for parameter in backbone.model.parameters())
     assert backbone.changed_weights() == {}
