@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, cast
 
 from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from ..benchmark.edits import Edit, Facts, Picture, Probe, Source
-from .annotations import Annotations, Record, read_annotations
-from .assembly import Desk, Skip, assemble
+from ..benchmark.edits import Edit, Facts, Picture, Probe
+from .annotations import Annotations, Record
+from .assembly import Desk, Skip
 from .card import Card, KnownFile
 from .choices import Choices
 from .notes import Built
-from .records import text_fact
-from .splits import split_of
+from .records import build_file, locality_probes
 from .texts import key_text
 from .vlkeb import MultiHop, MultiHopRecord, OneHop, OneHopRecord
 from .vlkeb import model_of as hops_model_of
@@ -189,26 +187,10 @@ def build(annotations: Path, choices: Choices) -> Built:
     Raises:
         BenchError: Whatever a user can mend in file, pictures or options.
     """
-    file = read_annotations(annotations)
-    model = model_of(file)
-    records = file.validated(model, limit=choices.limit)
-    split, warnings = split_of(CARD, file, choices.split)
-    unused = file.unused(model)
-    if unused:
-        named = ", ".join(f"{name} ({count:,})" for name, count in sorted(unused.items()))
-        warnings = (*warnings, f"fields of {file.name} that a stream has no place for: {named}")
-    train = None
-    if choices.train is not None:
-        other = read_annotations(choices.train)
-        train = other.validated(model_of(other))
-    source = Source(
-        dataset=CARD.name, split=split, seed=None, version=VERSION, normalisation="casefold", texts=choices.texts
-    )
-    write = partial(edit_of, file_name=file.name)
-    return assemble(file, records, write, card=CARD, source=source, choices=choices, warnings=warnings, train=train)
+    return build_file(CARD, annotations, choices, model=model_of, write=edit_of, version=VERSION)
 
 
-def edit_of(record: MmkeRecord, desk: Desk, *, file_name: str) -> Edit:
+def edit_of(record: MmkeRecord, desk: Desk, file_name: str) -> Edit:
     """One record as an edit: its own question first, the others after those that every dataset has."""
     if not record.alt or not record.image:
         raise Skip(f"empty text: {'image' if record.alt else 'alt'}")
@@ -222,20 +204,9 @@ def edit_of(record: MmkeRecord, desk: Desk, *, file_name: str) -> Edit:
         Probe("reliability", image, prompt, target, key),
         Probe("text_generality", image, desk.text("rephrase", record.rephrase, "rephrase"), target, key),
         *(Probe("image_generality", other, prompt, target, key) for other in others),
-        Probe(
-            "text_locality",
-            None,
-            desk.text("loc", record.loc, "text_locality"),
-            desk.text("loc_ans", record.loc_ans, "text_locality_answer"),
-            text_fact(record.loc),
-        ),
-        Probe(
-            "image_locality",
-            desk.picture("m_loc", record.m_loc),
-            desk.text("m_loc_q", record.m_loc_q, "image_locality"),
-            desk.text("m_loc_a", record.m_loc_a, "image_locality_answer"),
-            f"{elsewhere}/{key_text(record.m_loc_q)}",
-            facts_used=(f"{elsewhere}/knowledge",),  # an edit of that thing makes its old answers doubtful
+        # An edit of the other thing makes its old answers doubtful.
+        *locality_probes(
+            record, desk, f"{elsewhere}/{key_text(record.m_loc_q)}", facts_used=(f"{elsewhere}/knowledge",)
         ),
         *_parts(record, desk, key, image, others),
         *_hops(record, desk, key, image),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Protocol, TypeVar
 
 from ..benchmark.edits import Edit, Facts, Probe, Source, sha256_text
 from .annotations import Annotations, Record, read_annotations
@@ -15,6 +15,8 @@ from .choices import Choices
 from .notes import Built
 from .splits import split_of
 from .texts import key_text
+
+R = TypeVar("R", bound=Record)
 
 VERSION = "1"
 """Of how records become edits; a change that changes streams raises it."""
@@ -81,28 +83,56 @@ def text_fact(question: str) -> str:
 
 
 def build_records(card: Card, reading: Reading, annotations: Path, choices: Choices) -> Built:
-    """Build the stream of one annotation file.
+    """Build the stream of one annotation file. Raises `BenchError` as `build_file` does."""
+
+    def write(record: FieldRecord, desk: Desk, file_name: str) -> Edit:
+        return edit_of(record, desk, reading=reading, file_name=file_name)
+
+    return build_file(card, annotations, choices, model=reading.model, write=write, version=VERSION)
+
+
+def build_file(
+    card: Card,
+    annotations: Path,
+    choices: Choices,
+    *,
+    model: Callable[[Annotations], type[R]],
+    write: Callable[[R, Desk, str], Edit],
+    version: str,
+) -> Built:
+    """From an annotation file to a stream, for every source whose answers are compared without regard to case.
+
+    Args:
+        card: of the source.
+        annotations: the file.
+        choices: what the user chose.
+        model: the fields of a file's records.
+        write: (record, desk, name of the file) -> edit.
+        version: of how records become edits.
 
     Raises:
         BenchError: Whatever a user can mend in file, pictures or options.
     """
     file = read_annotations(annotations)
-    model = reading.model(file)
-    records = file.validated(model, limit=choices.limit)
+    fields = model(file)
+    records = file.validated(fields, limit=choices.limit)
     split, warnings = split_of(card, file, choices.split)
-    unused = file.unused(model)
+    unused = file.unused(fields)
     if unused:
         named = ", ".join(f"{name} ({count:,})" for name, count in sorted(unused.items()))
         warnings = (*warnings, f"fields of {file.name} that a stream has no place for: {named}")
     train = None
     if choices.train is not None:
         other = read_annotations(choices.train)
-        train = other.validated(reading.model(other))
+        train = other.validated(model(other))
     source = Source(
-        dataset=card.name, split=split, seed=None, version=VERSION, normalisation="casefold", texts=choices.texts
+        dataset=card.name, split=split, seed=None, version=version, normalisation="casefold", texts=choices.texts
     )
-    write = partial(edit_of, reading=reading, file_name=file.name)
-    return assemble(file, records, write, card=card, source=source, choices=choices, warnings=warnings, train=train)
+
+    def written(record: R, desk: Desk) -> Edit:
+        return write(record, desk, file.name)
+
+    return assemble(file, records, written, card=card, source=source, choices=choices, warnings=warnings, train=train)
 
 
 def edit_of(record: FieldRecord, desk: Desk, *, reading: Reading, file_name: str) -> Edit:
@@ -117,6 +147,48 @@ def edit_of(record: FieldRecord, desk: Desk, *, reading: Reading, file_name: str
         Probe("reliability", image, prompt, target, key),
         Probe("text_generality", image, desk.text("rephrase", record.rephrase, "rephrase"), target, key),
         Probe("image_generality", desk.picture("image_rephrase", record.image_rephrase), prompt, target, key),
+        *locality_probes(record, desk, elsewhere),
+        *_portability(reading.hops(record, desk), key, record, desk),
+    )
+    old = desk.text("pred", record.pred, "old", may_be_empty=True)
+    facts = Facts(key, old, thing, reading.task(key_text(record.src)), f"{file_name} record {desk.index}")
+    return Edit(image, prompt, target, probes, facts)
+
+
+class LocalityFields(Protocol):
+    """The five texts that every record of the field has for its two locality questions."""
+
+    @property
+    def loc(self) -> str:
+        """The question without a picture."""
+        ...
+
+    @property
+    def loc_ans(self) -> str:
+        """Its answer."""
+        ...
+
+    @property
+    def m_loc(self) -> str:
+        """Path of another picture."""
+        ...
+
+    @property
+    def m_loc_q(self) -> str:
+        """The question on it."""
+        ...
+
+    @property
+    def m_loc_a(self) -> str:
+        """Its answer."""
+        ...
+
+
+def locality_probes(
+    record: LocalityFields, desk: Desk, fact: str, *, facts_used: tuple[str, ...] = ()
+) -> tuple[Probe, Probe]:
+    """The question without a picture and the one on another picture, whose key is `fact`."""
+    return (
         Probe(
             "text_locality",
             None,
@@ -129,13 +201,10 @@ def edit_of(record: FieldRecord, desk: Desk, *, reading: Reading, file_name: str
             desk.picture("m_loc", record.m_loc),
             desk.text("m_loc_q", record.m_loc_q, "image_locality"),
             desk.text("m_loc_a", record.m_loc_a, "image_locality_answer"),
-            elsewhere,
+            fact,
+            facts_used=facts_used,
         ),
-        *_portability(reading.hops(record, desk), key, record, desk),
     )
-    old = desk.text("pred", record.pred, "old", may_be_empty=True)
-    facts = Facts(key, old, thing, reading.task(key_text(record.src)), f"{file_name} record {desk.index}")
-    return Edit(image, prompt, target, probes, facts)
 
 
 def _portability(hops: Sequence[Hop], key: str, record: FieldRecord, desk: Desk) -> Iterator[Probe]:
