@@ -9,7 +9,6 @@ from tiny_families import ALL, Tiny, picture
 from transformers import AutoImageProcessor
 
 from liveedit_bench.benchmark.backbone import BackboneChoice, Query
-from liveedit_bench.benchmark.backbones import loading
 from liveedit_bench.benchmark.backbones.huggingface import HuggingFaceBackbone
 from liveedit_bench.benchmark.backbones.pristine import PristineWeights
 from liveedit_bench.benchmark.editors.ft_l import FtL
@@ -110,7 +109,7 @@ def test_wishes_that_cannot_be_met(choice: BackboneChoice, words: str, llava: Pa
 
 
 def test_packages_that_are_missing_are_named(llava: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for wish in ({"quantization": "8bit"}, {"device_map": "auto"}):
         with pytest.raises(BenchError, match=r"needs accelerate, which is not installed: pip install 'liveedit-bench"):
             load_backbone(BackboneChoice(str(llava), **wish), device="cpu")

@@ -5,9 +5,10 @@ from dataclasses import replace
 from made_up_edits import Draft, clean, gone, made, material, shot
 
 from liveedit_bench.data_builders.audit import repeats
+from liveedit_bench.data_builders.audit.finding import Finding
 
 
-def positions(finding: repeats.Finding) -> list[int]:
+def positions(finding: Finding) -> list[int]:
     return [record.position for record in finding.records]
 
 
