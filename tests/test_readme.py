@@ -244,6 +244,11 @@ def test_the_tables_are_those_of_the_committed_results(document: str, split: str
     assert found == script["table"](results)
 
 
+def test_the_card_describes_every_bundled_editor_in_one_table() -> None:
+    (table,) = re.findall(r"^\| editor \| what it is .*\n\| --- .*\n((?:\|.*\n)+)", CARD, flags=re.MULTILINE)
+    assert sorted(line.split("`")[1] for line in table.splitlines()) == sorted(BUNDLED["editors"])
+
+
 def test_the_results_table_is_made_of_results() -> None:
     script = runpy.run_path(str(ROOT / "perf" / "results_table.py"))
     results = []
