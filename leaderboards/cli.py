@@ -5,14 +5,18 @@ Only typer is imported before a verb is called.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .site.cli import agreement, build
+
+if TYPE_CHECKING:
+    from .submission import Submission
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -73,6 +77,34 @@ def verify(
 
     asked = Asked(replay, editor, backbone, device, tuple(seed or ()), out)
     raise typer.Exit(examine(files, streams=stream or [], asked=asked, as_json=as_json))
+
+
+@leaderboard.command("verify")
+def verify_all(
+    *,
+    results: Annotated[Path, typer.Option(help="The folder of the published results.")] = Path("leaderboards/results"),
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Verify every published submission and that each lies where it ought to; exit codes as of `verify`.
+
+    It reads files and builds streams; it never runs code that was submitted.
+    """
+    from .placement import misplaced, published_files, strays
+    from .submission_reading import UnreadableError, read_submission
+    from .verification_report import FAILS, examine
+
+    files = published_files(results)
+    readable: list[tuple[Path, Submission]] = []
+    for file in files:
+        with contextlib.suppress(UnreadableError):  # `examine` says so below
+            readable.append((file, read_submission(file)))
+    wrong = strays(results) + misplaced(results, readable)
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    if not files:
+        raise typer.Exit(FAILS if wrong else 0)
+    raise typer.Exit(max(examine(files, as_json=as_json), FAILS if wrong else 0))
 
 
 @leaderboard.command()
