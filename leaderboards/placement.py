@@ -1,9 +1,7 @@
 """Where published results lie, so that a change that adds one is two files and nothing else.
 
 A submission lies in the folder of its dataset: ``<dataset>/<method>.json`` under the lifelong protocol and
-``<dataset>/<method>.paper.json`` under the paper protocol, its answers beside it with the ending ``.parquet``. Runs of
-others for the same submission lie in ``evidence`` folders (see `badges`). Sweep files (``.toml``) and notes (``.md``)
-may lie beside them. Whatever else is there was put there by mistake.
+``<dataset>/<method>.paper.json`` under the paper XX
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ DOCUMENTS = (
     "LiveEditBench.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/add-a-method.md",
     "docs/datasets.md",
     "docs/emblems.md",
     "docs/minigpt4.md",
