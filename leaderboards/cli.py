@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,14 @@ leaderboard = typer.Typer(no_args_is_help=True)
 """The verbs of `leaderboard`."""
 leaderboard.command()(build)
 leaderboard.command()(agreement)
+
+
+class Shape(StrEnum):
+    """What a submission is exported to."""
+
+    EVAL_RESULTS = "eval-results"
+    EVERY_EVAL_EVER = "every-eval-ever"
+
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs, one for each seed.")]
 
@@ -105,6 +114,28 @@ def verify_all(
     if not files:
         raise typer.Exit(FAILS if wrong else 0)
     raise typer.Exit(max(examine(files, as_json=as_json), FAILS if wrong else 0))
+
+
+@leaderboard.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A submission.")],
+    *,
+    to: Annotated[Shape, typer.Option(help="The shape.")],
+    out: Annotated[Path, typer.Option(help="FILE.yaml or FILE.json.")],
+    hub_dataset: Annotated[
+        str | None, typer.Option(help="Of eval-results: OWNER/NAME of the benchmark's dataset on the Hub.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Of eval-results: the address where the submission lies.")] = None,
+    relationship: Annotated[
+        str, typer.Option(help="Of every-eval-ever: first_party, third_party, collaborative or other.")
+    ] = "first_party",
+    debug: Debug = False,
+) -> None:
+    """Write a submission in a shape that others read: Hugging Face's .eval_results, or Every Eval Ever."""
+    from .exports.export import export as write
+
+    write(file, to=to.value, out=out, hub_dataset=hub_dataset, source=source, relationship=relationship)
+    print(out)
 
 
 @leaderboard.command()

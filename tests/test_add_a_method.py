@@ -58,3 +58,5 @@ def test_an_editor_becomes_a_row(
     assert "Head tuner" in Path("site/index.html").read_text(encoding="utf-8")
     made = json.loads(Path("leaderboards/results/emblems/head-tuner.json").read_text())
     assert made["runs"][0]["result"]["editor"]["source_sha256"]
+    assert Path(".eval_results/emblems.yaml").is_file()
+    assert json.loads(Path("head-tuner.eee.json").read_text())["evaluation_results"]

@@ -1,0 +1,1 @@
+"""A submission in the shapes that others read."""
