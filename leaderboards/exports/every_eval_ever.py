@@ -1,9 +1,9 @@
 """A submission as a record of Every Eval Ever, the shared database of evaluation results.
 
-The shape is that of ``eval.schema.json``, version 0.2.1, in the repository evaleval/every_eval_ever (read at commit
-0666632). The models below are our words for the part of it that is written here; what it does not require and what
-has no counterpart here is left out. Every number of the curve becomes a result of its own: each kind of probe under
-each scorer at each checkpoint.
+The shape is that of ``every_eval_ever/schemas/eval.schema.json``, version 0.2.2, in the repository
+evaleval/every_eval_ever (read at commits a5616db and 21b3d1a), which refuses other keys at the top. The models below
+are our words for the part of it that is written here; what it does not require and what has no counterpart here is left
+out. Every number of the curve becomes a result of its own: each kind of probe under each scorer at each checkpoint.
 """
 
 from __future__ import annotations
@@ -18,24 +18,16 @@ from ... import __version__
 from ..schema import Estimate
 from ..submission import Submission
 
-VERSION = "0.2.1"
+VERSION = "0.2.2"
 Relationship = Literal["first_party", "third_party", "collaborative", "other"]
 RELATIONSHIPS: tuple[Relationship, ...] = get_args(Relationship)
 """What the evaluator may be to the model, in the schema's words."""
 
 Details = dict[str, str]
-Hex = Annotated[str, Field(pattern=r"^[a-fA-F0-9]+$")]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Dedupe(_Part):
-    """What tells that two records are of one submission."""
-
-    content_hash: Hex
-    hash_algorithm: Literal["sha256"]
 
 
 class SourceMetadata(_Part):
@@ -72,9 +64,13 @@ class SourceData(_Part):
 
 
 class MetricConfig(_Part):
-    """What the number is."""
+    """What the number is. metric_id is of this benchmark alone: no kind means quite what others call accuracy."""
 
     evaluation_description: str
+    metric_id: str
+    metric_name: str
+    metric_unit: Literal["proportion"]
+    metric_parameters: dict[str, str | int]
     lower_is_better: Literal[False]
     score_type: Literal["continuous"]
     min_score: float
@@ -107,6 +103,7 @@ class ScoreDetails(_Part):
 class EvaluationResult(_Part):
     """One kind of probe under one scorer at one checkpoint."""
 
+    evaluation_result_id: str
     evaluation_name: str
     source_data: SourceData
     metric_config: MetricConfig
@@ -116,9 +113,8 @@ class EvaluationResult(_Part):
 class Evaluation(_Part):
     """The whole file."""
 
-    schema_version: Literal["0.2.1"]
+    schema_version: Literal["0.2.2"]
     evaluation_id: str
-    dedupe_identity: Dedupe
     retrieved_timestamp: Annotated[str, Field(pattern=r"^[0-9]+$")]
     source_metadata: SourceMetadata
     eval_library: Library
@@ -133,7 +129,6 @@ def every_eval_ever(submission: Submission, *, relationship: Relationship, now: 
     made = Evaluation(
         schema_version=VERSION,
         evaluation_id=f"{benchmark}/{model}/{now}",
-        dedupe_identity=Dedupe(content_hash=submission.sha256, hash_algorithm="sha256"),
         retrieved_timestamp=str(now),
         source_metadata=SourceMetadata(
             source_name="LiveEdit-Bench",
@@ -162,12 +157,17 @@ def _results(submission: Submission) -> Iterator[EvaluationResult]:
         for kind, scorers in point.metrics.items():
             for scorer, number in scorers.items():
                 yield EvaluationResult(
+                    evaluation_result_id=f"{kind}/{scorer}/{point.step}",
                     evaluation_name=f"{kind}, {scorer}, after {point.step} edits",
                     source_data=source,
                     metric_config=MetricConfig(
                         evaluation_description=(
                             f"{kind} of lifelong editing ({submission.protocol} protocol), answers scored {scorer}"
                         ),
+                        metric_id=f"liveedit-bench.{kind}",
+                        metric_name=kind.replace("_", " "),
+                        metric_unit="proportion",
+                        metric_parameters={"scorer": scorer, "edits": point.step},
                         lower_is_better=False,
                         score_type="continuous",
                         min_score=0.0,

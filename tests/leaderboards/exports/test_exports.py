@@ -70,10 +70,18 @@ def test_every_number_of_the_curve_becomes_a_result(file: Path, tmp_path: Path, 
         assert (interval and (interval.lower, interval.upper)) == number.ci95
     assert made.retrieved_timestamp == "1700000000"
     assert made.evaluation_id.endswith("/1700000000")
-    assert made.dedupe_identity.content_hash == submission.sha256
+    assert "dedupe_identity" not in json.loads(out.read_text())  # version 0.2.2 refuses what 0.2.1 had room for
+    ids = [each.evaluation_result_id for each in made.evaluation_results]
+    assert len(set(ids)) == len(ids)
+    for each in made.evaluation_results:
+        metric = each.metric_config
+        kind, scorer, step = each.evaluation_result_id.split("/")
+        assert metric.metric_id == f"liveedit-bench.{kind}"
+        assert metric.metric_parameters == {"scorer": scorer, "edits": int(step)}
     told = made.source_metadata
     assert (told.source_organization_name, told.evaluator_relationship) == ("Somebody", "third_party")
     assert told.additional_details["official"] == "false"
+    assert told.additional_details["submission_sha256"] == submission.sha256
     assert json.loads(made.model_info.additional_details["editor_options"]) == submission.result.editor.options
 
 
