@@ -190,7 +190,7 @@ def _run(path: Path) -> Run:
     result = read_result(path if path.is_file() else path / "result.json")
     try:
         spec: Any = json.loads((folder / "run.json").read_text(encoding="utf-8"))["spec"]["seed"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         spec = None
     return Run(folder, result, spec if isinstance(spec, int) else result.stream.seed)
 

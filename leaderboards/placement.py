@@ -1,7 +1,8 @@
 """Where published results lie, so that a change that adds one is two files and nothing else.
 
 A submission lies in the folder of its dataset: ``<dataset>/<method>.json`` under the lifelong protocol and
-``<dataset>/<method>.paper.json`` under the paper XX
+``<dataset>/<method>.paper.json`` under the paper one, with the
+answers of either in a Parquet file of the same name beside it.
 """
 
 from __future__ import annotations

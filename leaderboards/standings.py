@@ -19,7 +19,7 @@ from ..metrics.intervals import shared_ranks
 from ..metrics.seeds import AVERAGE
 from .schema import Estimate, Scorer
 from .submission import Submission
-from .submission_reading import read_submission
+from .submission_reading import read_submission, shown
 
 HEADLINES: dict[str, tuple[str, Scorer]] = {
     "lifelong": ("score", "free_running"),
@@ -113,7 +113,9 @@ def _standing(group: Sequence[tuple[Path, Submission]]) -> Standing:
     for path, submission in group:
         known = names.setdefault(submission.name.casefold(), path)
         if known != path:
-            raise BenchError(f"{known} and {path} are both called {submission.name}; give one another --name")
+            raise BenchError(
+                f"{shown(known, 200)} and {shown(path, 200)} are both called {submission.name}; give one another --name"
+            )
     bare = [Entry(path, submission, None, False) for path, submission in group]
     ranked = [entry for entry in bare if entry.submission.official and entry.headline]
     ranks = shared_ranks([estimates.Estimate(e.value, e.n, e.ci95) for entry in ranked if (e := entry.headline)])

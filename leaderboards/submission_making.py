@@ -103,7 +103,10 @@ class _Opened:
 
 def _open(path: Path) -> _Opened:
     folder = RunFolder(path)
-    about, result = read_run(folder), read_result(folder.result)
+    try:
+        about, result = read_run(folder), read_result(folder.result)
+    except RecursionError as error:
+        raise BenchError(f"{folder.run} is nested too deep; submit the run folder as the run left it") from error
     if about["status"] != "complete" or result.status != "complete":
         state = "void" if "void" in (about["status"], result.status) else "not finished"
         raise BenchError(f"{path} is {state}; submit finished runs that have a score")
@@ -142,7 +145,7 @@ def _journal_facts(folder: RunFolder, protocol: str) -> dict[str, Any]:
         told = _of_blocks(events) if protocol == "paper" else _of_edits(events)
     except FileNotFoundError:
         raise BenchError(f"no {folder.journal}; submit the run folder as the run left it") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BenchError(f"{folder.journal} is damaged ({type(error).__name__}); run again") from error
     return {"sha256": hashlib.sha256(content).hexdigest(), "events": len(events), **told}
 

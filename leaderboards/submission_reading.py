@@ -57,7 +57,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise UnreadableError(f"cannot read {path}: {error.strerror}") from error
+        raise UnreadableError(f"cannot read {shown(path, 200)}: {error.strerror}") from error
     if len(content) > MAX_BYTES:
         _refuse(path, f"is larger than {MAX_BYTES // 2**20} MiB, which no submission is")
     return content

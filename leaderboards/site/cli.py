@@ -31,24 +31,25 @@ def build(
     from ..badges import badges
     from ..standings import read_folder
     from ..submission import Submission
+    from ..submission_reading import shown
     from ..verification import verify
     from .build import build as make
 
     console = Console(stderr=True)
-    shown, refused, earned = list[tuple[Path, Submission]](), list[str](), dict[Path, str]()
+    holding, refused, earned = list[tuple[Path, Submission]](), list[str](), dict[Path, str]()
     for path, submission in read_folder(results):
-        console.print(f"verifying {path}", highlight=False)
+        console.print(f"verifying {shown(path, 200)}", highlight=False, markup=False)
         verdict = verify(path)
         if verdict.holds:
-            shown.append((path, submission))
+            holding.append((path, submission))
             earned[path] = badges(verdict).highest
         else:
-            refused.append(f"{path}: {verdict.failures[0].message}")
+            refused.append(f"{shown(path, 200)}: {verdict.failures[0].message}")
     for line in refused:
         print(f"error: not shown: {line}", file=sys.stderr)
-    if not shown:
+    if not holding:
         raise BenchError(f"no submission in {results} holds; `liveedit-bench verify` says why")
-    built = make(shown, out, badge=lambda entry: earned[entry.path])
+    built = make(holding, out, badge=lambda entry: earned[entry.path])
     if as_json:
         print(json.dumps({"out": str(built.out), "methods": built.methods, "tables": built.tables, "refused": refused}))
     else:

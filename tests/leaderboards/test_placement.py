@@ -4,7 +4,7 @@ import pytest
 from submitted import make_run
 from typer.testing import CliRunner
 
-from liveedit_bench.cli import app
+from liveedit_bench.cli import app, main
 from liveedit_bench.errors import BenchError
 from liveedit_bench.leaderboards.placement import misplaced, published_files, strays
 from liveedit_bench.leaderboards.submission_making import submit
@@ -129,3 +129,50 @@ def test_the_exit_code_tells_of_strays(tmp_path: Path):
     assert CliRunner().invoke(app, command).exit_code == 0
     (tmp_path / "lonely.parquet").write_bytes(b"")
     assert CliRunner().invoke(app, command).exit_code == 1
+
+
+HOSTILE = (
+    b'{"a": NaN}',
+    b'{"a": 1e999}',
+    b'{"a": ' + b"9" * 5000 + b"}",
+    b"[" * 100_000,
+    b"\xff",
+    b'{"\\u001b[31m<script>": 1}',
+    b"",
+)
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=["nan", "huge", "digits", "deep", "bytes", "script", "empty"])
+def test_hostile_files_are_one_line_for_every_verb(
+    results: Path, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+):
+    """Also under a name that would move the cursor or be read as a colour."""
+    strange = results / "fake" / "a\x1b[31m[\u202eb].json"
+    strange.write_bytes(content)
+    where = ("--results", str(results))
+    for words in (("verify", str(strange)), ("leaderboard", "build", *where, "--out", str(tmp_path / "site"))):
+        with pytest.raises(SystemExit) as end:
+            main(list(words))
+        said = capsys.readouterr()
+        assert (end.value.code, said.out) == (2, "")
+        (line,) = said.err.splitlines()
+        assert line.startswith("error: ")
+        assert line.isprintable()
+    with pytest.raises(SystemExit) as end:
+        main(["leaderboard", "verify", *where])
+    said = capsys.readouterr()
+    assert end.value.code == 2
+    assert all(line.startswith("error: ") and line.isprintable() for line in said.err.splitlines())
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_name_that_looks_like_markup_is_only_a_name(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    move(results, "fake/buckets", "fake/a[-b]\x1b[31m")
+    with pytest.raises(SystemExit) as end:
+        main(["leaderboard", "build", "--results", str(results), "--out", str(tmp_path / "site")])
+    said = capsys.readouterr().err
+    assert end.value.code == 1, "its answers are said to lie elsewhere"
+    assert "not shown: " in said
+    assert "\x1b" not in said

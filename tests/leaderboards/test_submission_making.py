@@ -129,7 +129,14 @@ def test_runs_that_are_not_as_a_run_left_them_are_refused(tmp_path: Path):
     (run / "journal.jsonl").write_bytes(journal[:-20])
     with pytest.raises(BenchError, match="is damaged"):
         submit([run], name="My method", out=out)
+    (run / "journal.jsonl").write_text("[" * 100_000)
+    with pytest.raises(BenchError, match="is damaged \\(RecursionError"):
+        submit([run], name="My method", out=out)
     (run / "journal.jsonl").write_bytes(journal)
+    (run / "run.json").write_text("[" * 100_000)
+    with pytest.raises(BenchError, match="is nested too deep"):
+        submit([run], name="My method", out=out)
+    (run / "run.json").write_text(kept)
     _change(run, lambda result: result["score"].update(value=0.5))
     with pytest.raises(BenchError, match="one of them was changed"):
         submit([run], name="My method", out=out)
