@@ -1,8 +1,9 @@
 """Where published results lie, so that a change that adds one is two files and nothing else.
 
 A submission lies in the folder of its dataset: ``<dataset>/<method>.json`` under the lifelong protocol and
-``<dataset>/<method>.paper.json`` under the paper one, with the
-answers of either in a Parquet file of the same name beside it.
+``<dataset>/<method>.paper.json`` under the paper one, with the answers of either in a Parquet file of the same name
+beside it. Sweep files (``.toml``) and notes (``.md``) may lie there too. Other people's runs of the same are no entries
+of a table; they lie in a folder ``evidence`` (`challenge.evidence_of`).
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def hours(lines: Sequence[tuple[str, str, Sequence[float]]], machine: str) -> st
         [
             "# The hours these results took",
             "",
-            f"{sum(len(seconds) for _, _, seconds in lines)} runs, {total:.1f} hours of runs, each with one thread, on",
-            f"{machine}. Other work shared the machine, so seconds are no measure of an editor's speed.",
+            f"{sum(len(seconds) for _, _, seconds in lines)} runs, {total:.1f} hours of runs, on {machine}.",
+            "Runs may have shared the machine, so these seconds are no measure of an editor's speed.",
             "",
             "| editor | protocol | runs | shortest (s) | longest (s) |",
             "| --- | --- | --- | --- | --- |",
@@ -84,7 +84,7 @@ def main() -> None:
             print(f"{editor.called} ({protocol}), seeds {made.seeds}: {'official' if made.official else made.reasons}")
             lines.append((editor.called, protocol, list(done.values())))
             about = made.result.environment
-            machine = f"{about.get('cores')} cores of {about.get('cpu')}"
+            machine = f"{about.get('cores')} cores of {about.get('cpu')}, {about.get('threads')} thread(s) a run"
     (folder / "hours.md").write_text(hours(lines, machine), encoding="utf-8")
 
 
