@@ -6,16 +6,17 @@ that the protocol asks of that stream. That such answers were ever given is anot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
-from ..benchmark.edits import EditStream, Normalisation
+from ..benchmark.edits import EditStream
 from ..errors import BenchError
-from ..metrics.seeds import over_seeds, plain_points, run_means
+from ..metrics.seeds import RunMeans, over_seeds, plain_points, run_means
+from ..metrics.sheet import Sheet
 from ..runners.environment import without_credentials
 from ..runners.result import answers_of
 from .submission import Submission, SubmittedRun, seal
@@ -106,9 +107,9 @@ def verify(path: Path, *, rebuilt: Rebuild = rebuild) -> Verdict:
     if checks.make("file", lambda: _file_name(path, submission)) and checks.make(
         "probes", lambda: _open(path, submission, tables)
     ):
-        usable = _check_runs(submission, plain, tables, checks, rebuilt)
-        if len(usable) == len(submission.runs):
-            checks.make("curve", lambda: _curve(submission, plain, usable))
+        means = _check_runs(submission, plain, tables, checks, rebuilt)
+        if len(means) == len(submission.runs):
+            checks.make("curve", lambda: _curve(plain, means))
     return Verdict(path, submission, tuple(checks.made), tuple(checks.failures), tuple(checks.unchecked))
 
 
@@ -118,9 +119,9 @@ def _check_runs(
     tables: Mapping[int, pd.DataFrame],
     checks: _Checks,
     rebuilt: Rebuild,
-) -> dict[int, pd.DataFrame]:
-    """All checks of the single runs. Returns the tables that can be looked at."""
-    usable: dict[int, pd.DataFrame] = {}
+) -> list[RunMeans]:
+    """All checks of the single runs. Returns the means of those whose answers can be looked at."""
+    usable: list[RunMeans] = []
     for number, run in enumerate(submission.runs):
         said = plain["runs"][number]["result"]
         told = _Told(f"seed {run.asked.seed}: ")
@@ -132,8 +133,7 @@ def _check_runs(
             continue
         checks.make("journal", told.by(check_journal, run, tables[number]))
         checks.make("backbone", told.by(check_words, run, rows))
-        checks.make("numbers", told.by(_numbers, run, said, tables[number]))
-        usable[number] = tables[number]
+        checks.make("numbers", told.by(_numbers, run, said, tables[number], usable))
         streams: list[EditStream] = []
         if checks.make("stream", told.by(_stream, run, rebuilt, streams)):
             checks.make("questions", told.by(check_rows, run, rows, streams[0]))
@@ -210,21 +210,15 @@ def _digest(said: dict[str, Any]) -> list[str]:
     return [f"the digest of its result is {found[:16]}, not {str(said.get('digest'))[:16]}: a number was changed"]
 
 
-def _normalisation(run: SubmittedRun) -> Normalisation:
-    return run.result.stream.normalisation or "exact"
-
-
-def _numbers(run: SubmittedRun, said: dict[str, Any], table: pd.DataFrame) -> list[str]:
-    how = _normalisation(run)
-    found = answers_of(table, run.result.protocol.id, how)
+def _numbers(run: SubmittedRun, said: dict[str, Any], table: pd.DataFrame, into: list[RunMeans]) -> list[str]:
+    how, protocol = run.result.stream.normalisation or "exact", run.result.protocol.id
+    sheet = Sheet.from_table(table, how)
+    into.append(run_means(sheet, normalisation=how, protocol=protocol))
+    found = answers_of(sheet, protocol, how)
     return differences({name: value for name, value in said.items() if name in ANSWERED}, found)
 
 
-def _curve(submission: Submission, plain: Mapping[str, Any], tables: Mapping[int, pd.DataFrame]) -> list[str]:
-    means = [
-        run_means(tables[number], normalisation=_normalisation(run), protocol=run.result.protocol.id)
-        for number, run in enumerate(submission.runs)
-    ]
+def _curve(plain: Mapping[str, Any], means: Sequence[RunMeans]) -> list[str]:
     return differences({"curve": plain["curve"]}, {"curve": plain_points(over_seeds(means))}, where="over all seeds: ")
 
 

@@ -6,8 +6,10 @@ often, what is right then, and in what state (asked, failed, expired, superseded
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -80,7 +82,7 @@ def check_answers(run: SubmittedRun, rows: Sequence[Row]) -> list[str]:
 
 def check_rows(run: SubmittedRun, rows: Sequence[Row], stream: EditStream) -> list[str]:
     """Every question that the protocol asks of the stream is there, none else is, and each says the right things."""
-    wanted = dict(_paper_rows(run, stream, rows) if run.result.protocol.id == "paper" else _lifelong_rows(run, stream))
+    wanted = dict(_paper_rows(run, stream, rows)) if run.result.protocol.id == "paper" else _lifelong(run, stream)
     keys = {row.key for row in rows}
     missing = [f"{_place(*key)} is missing: the protocol asks it" for key in wanted if key not in keys]
     strangers = [f"{row.place} is answered: the protocol does not ask it" for row in rows if row.key not in wanted]
@@ -95,18 +97,26 @@ def check_rows(run: SubmittedRun, rows: Sequence[Row], stream: EditStream) -> li
 
 def rows_of(table: pd.DataFrame) -> Iterator[Row]:
     """The rows as plain values; a missing value is None, a missing list empty, a missing margin infinite."""
-    lists = {name: _column(table, name) for name in table.columns}
-    for cells in zip(*lists.values(), strict=True):
-        row = dict(zip(lists, cells, strict=True))
+
+    def columns(names: Iterable[str]) -> list[list[Any]]:
+        return [_column(table, name) for name in names]
+
+    keys = zip(*columns(("when", "step", "position", "probe")), strict=True)
+    abouts = map(Wanted, *columns(Wanted.__dataclass_fields__))
+    told = zip(*columns(("expected_ids", "teacher_ids", "ids", "answer")), strict=True)
+    margins = zip(*columns(("margin", "teacher_margin")), strict=True)
+    for key, about, (expected_ids, teacher_ids, ids, answer), (margin, teacher_margin) in zip(
+        keys, abouts, told, margins, strict=True
+    ):
         yield Row(
-            key=(row["when"], row["step"], row["position"], row["probe"]),
-            about=Wanted(**{name: row[name] for name in Wanted.__dataclass_fields__}),
-            expected_ids=row["expected_ids"],
-            teacher_ids=row["teacher_ids"],
-            ids=row["ids"],
-            answer=row["answer"],
-            margin=float("inf") if row["margin"] is None else row["margin"],
-            teacher_margin=float("inf") if row["teacher_margin"] is None else row["teacher_margin"],
+            key=key,
+            about=about,
+            expected_ids=expected_ids,
+            teacher_ids=teacher_ids,
+            ids=ids,
+            answer=answer,
+            margin=math.inf if margin is None else margin,
+            teacher_margin=math.inf if teacher_margin is None else teacher_margin,
         )
 
 
@@ -201,15 +211,34 @@ def contradictions(run: SubmittedRun, rows: Sequence[Row]) -> list[str]:
     return found if len(found) > ROUTED_OTHERWISE * len(rows) else []
 
 
-def _lifelong_rows(run: SubmittedRun, stream: EditStream) -> Iterator[tuple[Key, Wanted]]:
+def _lifelong(run: SubmittedRun, stream: EditStream) -> Mapping[Key, Wanted]:
+    asked = run.asked
+    return _lifelong_rows(
+        stream,
+        tuple(run.result.protocol.checkpoints),
+        frozenset(position for positions in run.journal.failed.values() for position in positions),
+        size=asked.panel_size or 0,
+        bound=asked.sample_bound or 0,
+        seed=asked.seed,
+    )
+
+
+@lru_cache(maxsize=5)  # the runs of other editors on the same streams are asked the same
+def _lifelong_rows(
+    stream: EditStream, checkpoints: tuple[int, ...], failed: frozenset[int], *, size: int, bound: int, seed: int
+) -> Mapping[Key, Wanted]:
+    return dict(_lifelong_wanted(stream, checkpoints, failed, size=size, bound=bound, seed=seed))
+
+
+def _lifelong_wanted(
+    stream: EditStream, checkpoints: tuple[int, ...], failed: frozenset[int], *, size: int, bound: int, seed: int
+) -> Iterator[tuple[Key, Wanted]]:
     edits = list(stream)
     ledger = Ledger(edits, normalisation=stream.source.normalisation)
-    failed = {position for positions in run.journal.failed.values() for position in positions}
-    size, bound, seed = run.asked.panel_size or 0, run.asked.sample_bound or 0, run.asked.seed
     for position in range(len(edits)):
         yield _asked(edits, ledger, failed, "after_edit", position + 1, Place(position, 0))
     always = panel(edits, ledger, seed=seed, size=size)
-    for step in run.result.protocol.checkpoints:
+    for step in checkpoints:
         for position in past_edits(step, seed=seed, bound=bound):
             for index, probe in enumerate(edits[position].probes):
                 if probe.kind not in LOCALITY_KINDS:
@@ -219,7 +248,7 @@ def _lifelong_rows(run: SubmittedRun, stream: EditStream) -> Iterator[tuple[Key,
 
 
 def _asked(
-    edits: Sequence[Edit], ledger: Ledger, failed: set[int], when: str, step: int, place: Place
+    edits: Sequence[Edit], ledger: Ledger, failed: frozenset[int], when: str, step: int, place: Place
 ) -> tuple[Key, Wanted]:
     edit, probe = edits[place.position], edits[place.position].probes[place.probe]
     local = probe.kind in LOCALITY_KINDS

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -151,8 +152,9 @@ def shared_ranks(estimates: Sequence[Estimate]) -> list[int]:
     return [1 + sum(low > high for low, _ in ends) for _, high in ends]
 
 
+@lru_cache(maxsize=1)  # several numbers of one table are resampled alike
 def _draws(things: int, resamples: int, seed: int) -> FloatArray:
-    """How often each thing was drawn in each replicate, [things, resamples]."""
+    """How often each thing was drawn in each replicate, [things, resamples]; read-only."""
     rng = np.random.default_rng(seed)
     draws = np.empty((things, resamples))
     block = max(1, _BLOCK // max(1, things))
@@ -160,4 +162,5 @@ def _draws(things: int, resamples: int, seed: int) -> FloatArray:
         size = min(block, resamples - start)
         drawn = rng.integers(things, size=(size, things)) + things * np.arange(size)[:, None]
         draws[:, start : start + size] = np.bincount(drawn.ravel(), minlength=size * things).reshape(size, things).T
+    draws.flags.writeable = False
     return draws

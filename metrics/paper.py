@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from ..benchmark.edits import Kind, Normalisation
-from .answers import column, require
 from .curves import PAPER_COLUMNS, paper_average
 from .estimates import Estimate, Scorer
 from .intervals import Resampler
@@ -40,18 +39,15 @@ class PaperPoint:
 
 
 def paper_points(
-    table: pd.DataFrame, *, normalisation: Normalisation, resamples: int = 1000, seed: int = 0
+    table: pd.DataFrame | Sheet, *, normalisation: Normalisation, resamples: int = 1000, seed: int = 0
 ) -> tuple[PaperPoint, ...]:
     """One point per block size, ascending.
 
-    table: an answers table whose `step` is the block size. resamples, seed: of the bootstrap over things; 0 for no
-    intervals. Raises `BenchError` when the table is damaged.
+    table: an answers table, or its sheet, whose `step` is the block size. resamples, seed: of the bootstrap over
+    things; 0 for no intervals. Raises `BenchError` when the table is damaged.
     """
-    require(table, ("step", "position", "status"))
-    sheet = Sheet.from_table(table, normalisation)
+    sheet = Sheet.of(table, normalisation)
     sampler = Resampler(sheet.things, resamples=resamples, seed=seed)
-    step, position = column(table, "step"), column(table, "position")
-    failed = column(table, "status") == "failed"
     points: list[PaperPoint] = []
     for size in sheet.steps:
         means = sheet.means(sheet.at(size), PAPER_COLUMNS, (SCORER,), sampler)
@@ -61,8 +57,8 @@ def paper_points(
                 size=size,
                 columns={cast("Kind", kind): scores[SCORER].estimate() for kind, scores in means.items()},
                 average=None if average is None else average.estimate(),
-                records=_distinct(position[step == size]),
-                failed=_distinct(position[(step == size) & failed]),
+                records=_distinct(sheet.position[sheet.step == size]),
+                failed=_distinct(sheet.position[(sheet.step == size) & sheet.failed]),
             )
         )
     return tuple(points)

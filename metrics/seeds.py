@@ -42,10 +42,10 @@ class RunMeans:
 
 
 def run_means(
-    table: pd.DataFrame, *, normalisation: Normalisation, protocol: str, resamples: int = 1000, seed: int = 0
+    table: pd.DataFrame | Sheet, *, normalisation: Normalisation, protocol: str, resamples: int = 1000, seed: int = 0
 ) -> RunMeans:
-    """The means of one answers table. Raises `BenchError` when the table is damaged."""
-    sheet = Sheet.from_table(table, normalisation)
+    """The means of one answers table or its sheet. Raises `BenchError` when the table is damaged."""
+    sheet = Sheet.of(table, normalisation)
     sampler = Resampler(sheet.things, resamples=resamples, seed=seed)
     of = _paper_means if protocol == "paper" else checkpoint_means
     return RunMeans({step: _with_average(of(sheet, step, sampler)) for step in sheet.steps})

@@ -57,6 +57,7 @@ class Sheet:
     seen_target: FloatArray
     seen_prompt: FloatArray
     expired: BoolArray
+    failed: BoolArray
     superseded: BoolArray
     newest: BoolArray
     stale: BoolArray
@@ -104,11 +105,17 @@ class Sheet:
             seen_target=_seen(table, "seen_target")[order],
             seen_prompt=_seen(table, "seen_prompt")[order],
             expired=(column(table, "status") == "expired")[order],
+            failed=(column(table, "status") == "failed")[order],
             superseded=superseded[order],
             newest=newest[order],
             stale=stale[order],
             scores={name: values[order] for name, values in scores.items()},
         )
+
+    @classmethod
+    def of(cls, answers: pd.DataFrame | Sheet, normalisation: Normalisation) -> Sheet:
+        """A sheet as it is, a table as `from_table` reads it: who computes several numbers reads a table once."""
+        return answers if isinstance(answers, Sheet) else cls.from_table(answers, normalisation)
 
     @property
     def steps(self) -> list[int]:

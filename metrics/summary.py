@@ -76,13 +76,15 @@ class Summary:
         return plain(self)
 
 
-def summarise(table: pd.DataFrame, *, normalisation: Normalisation, resamples: int = 1000, seed: int = 0) -> Summary:
+def summarise(
+    table: pd.DataFrame | Sheet, *, normalisation: Normalisation, resamples: int = 1000, seed: int = 0
+) -> Summary:
     """Everything at once; the scores are computed anew from tokens and texts, stored ones are not trusted.
 
-    table: an answers table (`answers.COLUMNS`); a partial one gives what can be said so far. resamples: bootstrap
-    replicates, 0 for no intervals. seed: of the bootstrap. Raises `BenchError` when the table is damaged.
+    table: an answers table (`answers.COLUMNS`) or its sheet; a partial one gives what can be said so far. resamples:
+    bootstrap replicates, 0 for no intervals. seed: of the bootstrap. Raises `BenchError` when the table is damaged.
     """
-    sheet = Sheet.from_table(table, normalisation)
+    sheet = Sheet.of(table, normalisation)
     sampler = Resampler(sheet.things, resamples=resamples, seed=seed)
     curve_means = [(step, checkpoint_means(sheet, step, sampler)) for step in sheet.steps]
     points = tuple(point(sheet, step, means) for step, means in curve_means)

@@ -18,6 +18,7 @@ from ..metrics.curves import CurvePoint
 from ..metrics.estimates import SCORERS, Estimate, Metrics, plain
 from ..metrics.paper import SCORER as PAPER_SCORER
 from ..metrics.paper import PaperPoint, paper_points
+from ..metrics.sheet import Sheet
 from ..metrics.summary import Summary, summarise
 from .causality import Causality
 from .digest import digest
@@ -86,7 +87,7 @@ def make_result(table: pd.DataFrame, facts: RunFacts) -> dict[str, Any]:
 
 
 def answers_of(
-    table: pd.DataFrame, protocol: str, normalisation: Normalisation, *, void: bool = False
+    table: pd.DataFrame | Sheet, protocol: str, normalisation: Normalisation, *, void: bool = False
 ) -> dict[str, Any]:
     """The keys of a result that follow from the answers table alone, under the protocol of the table."""
     if protocol == "paper":
