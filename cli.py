@@ -110,6 +110,9 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; by default its name says what is run.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, deleting what a run wrote there.")] = False,
+    track: Annotated[
+        list[str] | None, typer.Option(help="Follow live by wandb, trackio or tensorboard. Repeatable.")
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -136,6 +139,7 @@ def run(
         "dtype": dtype,
         "batch_size": batch_size,
         "fresh": fresh,
+        "track": list(dict.fromkeys(track or [])),
         "after": _report,
     }
     if protocol == "paper":

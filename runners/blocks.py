@@ -94,11 +94,13 @@ class BlockReplay:
         self.system.editor.reset()
         self._unedited = {size: self._ask_unedited(size) for size in self.sizes}
         for size in self.sizes:
-            for block in self.blocks(size):
-                if (size, block.number) not in self._done:
-                    self._bar.edits(self._before(block))
-                    self._play(block)
-        return self._table()
+            waiting = [block for block in self.blocks(size) if (size, block.number) not in self._done]
+            for block in waiting:
+                self._bar.edits(self._before(block))
+                self._play(block)
+            if waiting:
+                self._bar.point(size, self._table([size]), self.info)
+        return self._table(self.sizes)
 
     def outcomes(self, size: int) -> list[Outcome]:
         """What became of every edit of the blocks of one size, in order."""
@@ -205,8 +207,8 @@ class BlockReplay:
             if probe.kind in PAPER_COLUMNS and probe.kind in kinds
         ]
 
-    def _table(self) -> pd.DataFrame:
-        rows = [row for size in self.sizes for row in self._rows(size)]
+    def _table(self, sizes: Sequence[int]) -> pd.DataFrame:
+        rows = [row for size in sizes for row in self._rows(size)]
         # Nothing was generated, so there is no free-running score: not even 0.
         table: Any = scored(rows, self.info.normalisation)
         return conform(table.assign(free_running=np.nan))

@@ -24,6 +24,8 @@ OURS = (
     "curve.png",
     "curve.svg",
     "parts/step-*.parquet",
+    "tracking.json",
+    "tensorboard/events.out.tfevents.*",
     "*.writing",
     "*/*.writing",
     ".*.draft",
@@ -66,6 +68,11 @@ class RunFolder:
         """The numbers."""
         return self.path / "result.json"
 
+    @property
+    def tracking(self) -> Path:
+        """What trackers know this run by."""
+        return self.path / "tracking.json"
+
     def part(self, step: int) -> Path:
         """The answers of one checkpoint, while the run goes on."""
         return self.path / "parts" / f"step-{step:06d}.parquet"
@@ -104,7 +111,7 @@ class RunFolder:
 
     def remove_empty(self) -> None:
         """Delete our sub-folders when nothing is left in them."""
-        for name in ("editor", "parts"):
+        for name in ("editor", "parts", "tensorboard"):
             folder = self.path / name
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

@@ -18,6 +18,8 @@ from .progress import shown
 from .replay import Plan, Replay
 from .schedule import PANEL_SIZE, SAMPLE_BOUND
 from .schedule import checkpoints as steps_of_checkpoints
+from .tracking.following import followed
+from .tracking.tracker import load_trackers
 
 
 def run(
@@ -38,6 +40,7 @@ def run(
     progress: bool = True,
     panel_size: int = PANEL_SIZE,
     sample_bound: int = SAMPLE_BOUND,
+    track: Sequence[str] = (),
     after: After | None = None,
 ) -> dict[str, Any]:
     """Replay a stream and measure. Returns the content of `result.json`.
@@ -62,12 +65,14 @@ def run(
         progress: show a bar on stderr.
         panel_size: locality probes of each kind that are asked at every checkpoint.
         sample_bound: most edits that are asked again at one checkpoint.
+        track: `wandb`, `trackio`, `tensorboard`: told each point of the curve; none of them can harm the run.
         after: called with the folder and the replayed stream once `result.json` stands (the command line draws there).
 
     Raises:
         BenchError: whatever a user can mend. Nothing already written is lost.
     """
     # What costs nothing is looked at first: a mistyped name must not wait for a model.
+    trackers = load_trackers(track)
     chosen = choose(editor, options, batch_size=batch_size)
     at = steps_of_checkpoints(steps, checkpoints) if steps > 0 else ()
     replayed = load_stream(stream, edits=steps, seed=seed, split=split)
@@ -84,8 +89,15 @@ def run(
     spec = system.spec("lifelong", checkpoints=list(at), panel_size=panel_size, sample_bound=sample_bound)
 
     def play(folder: RunFolder, journal: Journal, about: Mapping[str, Any]) -> dict[str, Any]:
-        with shown(steps, visible=progress) as bar:
+        with (
+            followed(
+                trackers, folder, journal, spec=spec, normalisation=plan.normalisation, editor=system.editor
+            ) as following,
+            shown(steps, visible=progress, heard=following.point) as bar,
+        ):
             replay = Replay(system.editor, system.backbone, list(replayed), plan, folder, journal, bar)
-            return finish_run(replay, replay.play(), spec, about)
+            result = finish_run(replay, replay.play(), spec, about)
+            following.end(result)
+            return result
 
     return carry_out(system, spec, system.folder(out), play, fresh=fresh, after=after)

@@ -28,6 +28,8 @@ from .randomness import undisturbed
 from .result import RunFacts, make_result, to_json
 from .schedule import draw
 from .table import to_bytes
+from .tracking.following import followed
+from .tracking.tracker import load_trackers
 
 BLOCKS = (1, 10, 100, 1000)
 """Block sizes of the paper's Table 1 and its appendix."""
@@ -49,6 +51,7 @@ def run(
     batch_size: int = BATCH_SIZE,
     fresh: bool = False,
     progress: bool = True,
+    track: Sequence[str] = (),
     after: After | None = None,
 ) -> dict[str, Any]:
     """Apply and ask the blocks of every size. Returns the content of `result.json`.
@@ -68,11 +71,13 @@ def run(
         batch_size: questions per forward pass.
         fresh: start over, deleting what a run wrote to the folder and nothing else.
         progress: show a bar on stderr.
+        track: `wandb`, `trackio`, `tensorboard`: told each point of the curve; none of them can harm the run.
         after: called with the folder and the stream once `result.json` stands.
 
     Raises:
         BenchError: whatever a user can mend. Nothing already written is lost.
     """
+    trackers = load_trackers(track)
     chosen = choose(editor, options, batch_size=batch_size)
     records = load_stream(stream, edits=steps, seed=seed, split=split, in_order=True)
     _check_texts(records)
@@ -82,9 +87,17 @@ def run(
 
     def play(folder: RunFolder, journal: Journal, about: Mapping[str, Any]) -> dict[str, Any]:
         edits = sum(len(records) // size * size for size in sizes)
-        with shown(edits, visible=progress) as bar:
+        normalisation = records.source.normalisation
+        with (
+            followed(
+                trackers, folder, journal, spec=spec, normalisation=normalisation, editor=system.editor
+            ) as following,
+            shown(edits, visible=progress, heard=following.point) as bar,
+        ):
             replay = BlockReplay(system, sizes, folder, journal, bar)
-            return _finish(replay, replay.play(), spec, about)
+            result = _finish(replay, replay.play(), spec, about)
+            following.end(result)
+            return result
 
     return carry_out(system, spec, system.folder(out, protocol="paper"), play, fresh=fresh, after=after)
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..benchmark.edits import Normalisation
 from ..metrics.curves import curve
 from ..metrics.estimates import HEADLINE
+from ..metrics.paper import paper_points
+from .table import TableInfo
+
+Heard = Callable[[int, pd.DataFrame], None]
+"""Called with step (or block size) and rows of each point of the curve, once the journal has it."""
 
 
 class Bar:
-    """Two lines: the edits with the last point of the curve, and what is being asked."""
+    """Two lines: the edits with the last point of the curve, and what is being asked.
 
-    def __init__(self, progress: Progress | None, *, steps: int) -> None:
-        self._progress = progress
+    heard: is told each point as well.
+    """
+
+    def __init__(self, progress: Progress | None, *, steps: int, heard: Heard | None = None) -> None:
+        self._progress, self._heard = progress, heard
         if progress is not None:
             self._edits = progress.add_task("edits", total=steps, note="")
             self._asks = progress.add_task("probes", total=None, visible=False, note="")
@@ -38,16 +45,21 @@ class Bar:
         if self._progress is not None:
             self._progress.advance(self._asks, count)
 
-    def point(self, table: pd.DataFrame, normalisation: Normalisation) -> None:
-        """Show the curve at the checkpoint whose rows these are."""
+    def point(self, step: int, table: pd.DataFrame, info: TableInfo) -> None:
+        """Show the curve at the checkpoint, or for the block size, whose rows these are."""
+        if self._heard is not None:
+            self._heard(step, table)
         if self._progress is not None:
-            self._progress.update(self._edits, note=summary_line(table, normalisation))
+            self._progress.update(self._edits, note=summary_line(table, info))
             self._progress.update(self._asks, visible=False)
 
 
-def summary_line(table: pd.DataFrame, normalisation: Normalisation) -> str:
-    """``rel 0.95  gen 0.90  loc 0.97``, free-running, of one checkpoint."""
-    points = curve(table, normalisation=normalisation, resamples=0)
+def summary_line(table: pd.DataFrame, info: TableInfo) -> str:
+    """``rel 0.95  gen 0.90  loc 0.97``, free-running, of one checkpoint; the average of a block size under paper."""
+    if info.protocol == "paper":
+        averages = [each.average for each in paper_points(table, normalisation=info.normalisation, resamples=0)]
+        return "  ".join(f"average {each.value:.3f}" for each in averages if each is not None)
+    points = curve(table, normalisation=info.normalisation, resamples=0)
     if not points:
         return ""
     last = points[-1]
@@ -60,10 +72,10 @@ def summary_line(table: pd.DataFrame, normalisation: Normalisation) -> str:
 
 
 @contextmanager
-def shown(steps: int, *, visible: bool) -> Generator[Bar]:
+def shown(steps: int, *, visible: bool, heard: Heard | None = None) -> Generator[Bar]:
     """A bar while the run goes on; one that shows nothing when not `visible`."""
     if not visible:
-        yield Bar(None, steps=steps)
+        yield Bar(None, steps=steps, heard=heard)
         return
     columns = (
         TextColumn("{task.description:>6}"),
@@ -74,4 +86,4 @@ def shown(steps: int, *, visible: bool) -> Generator[Bar]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield Bar(progress, steps=steps)
+        yield Bar(progress, steps=steps, heard=heard)

@@ -155,7 +155,7 @@ class Replay:
         self.journal.append(
             {"event": "checkpoint", "step": step, "rows": len(rows), "sha256": sha256, "peak_memory_bytes": peak}
         )
-        self._bar.point(table, self.plan.normalisation)
+        self._bar.point(step, table, self.info)
 
     def _save(self, step: int) -> None:
         self._applier.save(step)

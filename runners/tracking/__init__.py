@@ -1,0 +1,1 @@
+"""A run followed live by wandb, trackio or TensorBoard."""
