@@ -112,6 +112,8 @@ def verify_all(
     for line in wrong:
         print(f"error: {line}", file=sys.stderr)
     if not files:
+        if as_json:
+            print("[]")
         raise typer.Exit(FAILS if wrong else 0)
     raise typer.Exit(max(examine(files, as_json=as_json), FAILS if wrong else 0))
 

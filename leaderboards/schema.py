@@ -19,6 +19,7 @@ from pydantic_core import core_schema
 
 from ..benchmark.edits import Kind, Normalisation, Texts
 from ..errors import BenchError
+from ..runners.folder import read_bounded
 
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 
@@ -337,7 +338,7 @@ def read_result(path: Path) -> Result:
     Raises `BenchError` with the first thing that is wrong when the file is missing or no result.
     """
     try:
-        return Result.model_validate_json(path.read_bytes())
+        return Result.model_validate_json(read_bounded(path, 64 * 2**20))
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror}; finish the run first") from error
     except ValidationError as error:

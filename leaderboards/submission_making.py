@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ..errors import BenchError
 from ..metrics.seeds import RunMeans, over_seeds, plain_points, run_means
 from ..runners.environment import without_credentials
-from ..runners.folder import RunFolder, readable_disk_errors
+from ..runners.folder import RunFolder, read_bounded, readable_disk_errors
 from ..runners.identity import read_run
 from ..runners.result import rescore
 from ..runners.table import read_table
@@ -140,7 +140,7 @@ def _shareable(folder: RunFolder) -> dict[str, Any]:
 
 def _journal_facts(folder: RunFolder, protocol: str) -> dict[str, Any]:
     try:
-        content = folder.journal.read_bytes()
+        content = read_bounded(folder.journal, 2**30)
         events = [cast("dict[str, Any]", json.loads(line)) for line in content.splitlines()]
         told = _of_blocks(events) if protocol == "paper" else _of_edits(events)
     except FileNotFoundError:

@@ -22,15 +22,16 @@ import pyarrow.parquet
 from ..benchmark.edits import Normalisation
 from ..errors import BenchError
 from ..metrics.answers import conform, score_rows
+from ..runners.bounds import Bounds, open_parquet
+from ..runners.folder import read_bounded
 from ..runners.table import SCHEMA
 
 # pyarrow ships no types.
 pa, pq = cast("Any", pyarrow), cast("Any", pyarrow.parquet)
 ArrowError: type[Exception] = pa.ArrowException
 
-MAX_BYTES = 64 * 2**20
 MAX_ROWS = 5_000_000
-MAX_TOKENS = 50_000_000
+BOUNDS = Bounds(size=64 * 2**20, rows=MAX_ROWS, values=50_000_000)
 _KEY, _FORMAT = b"liveedit_bench", "submission 1"
 _SCORES = ("teacher_forced", "free_running")
 _MARGINS = ("teacher_margin", "margin")
@@ -70,10 +71,7 @@ def unpack(path: Path, *, sha256: str, rows: int) -> dict[int, pd.DataFrame]:
     if found != sha256:
         raise BenchError(f"{path.name} is another file: its sha256 is {found[:16]}…, the JSON says {sha256[:16]}…")
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        _check_size(path, file)
-        _check_columns(path, file)
-        arrow = file.read(use_threads=False)
+        arrow = open_parquet(path.name, content, PACKED, BOUNDS).read(use_threads=False)
         arrow.validate(full=True)
     except (ArrowError, OSError, ValueError, KeyError) as error:
         raise BenchError(f"{path.name} is no Parquet file that can be read ({type(error).__name__})") from error
@@ -105,41 +103,8 @@ def rounded(margins: Any) -> Any:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        return read_bounded(path, BOUNDS.size)
     except FileNotFoundError:
         raise BenchError(f"no {path}; the answers travel beside the JSON") from None
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise BenchError(f"{path.name} is larger than {MAX_BYTES // 2**20} MiB")
-    return content
-
-
-def _check_size(path: Path, file: Any) -> None:
-    about = file.metadata
-    if about.num_rows > MAX_ROWS:
-        raise BenchError(f"{path.name} claims {about.num_rows:,} rows; more than {MAX_ROWS:,} are not read")
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
-    if any(chunk.num_values > MAX_TOKENS for chunk in chunks):
-        raise BenchError(f"{path.name} claims more than {MAX_TOKENS:,} tokens; they are not read")
-    unpacked = sum(max(chunk.total_uncompressed_size, 0) for chunk in chunks)
-    if unpacked > 16 * MAX_BYTES:
-        raise BenchError(f"{path.name} would unpack to {unpacked // 2**20:,} MiB; it is not read")
-
-
-def _check_columns(path: Path, file: Any) -> None:
-    schema = file.schema_arrow
-    names, wanted = list(schema.names), list(PACKED.names)
-    if names != wanted:
-        odd = [name for name in names if name not in wanted] or [name for name in wanted if name not in names]
-        about = ascii(odd[0])[:60] if odd else "their order"
-        raise BenchError(f"{path.name} has other columns than answers have: {about}")
-    for field in PACKED:
-        found = schema.field(field.name).type
-        plain = found.value_type if pa.types.is_dictionary(found) else found
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        lists = pa.types.is_list(plain) and pa.types.is_list(kind)  # whose items may be called otherwise
-        if plain != kind and not (lists and plain.value_type == kind.value_type):
-            raise BenchError(f"the column {field.name} of {path.name} is {plain}, not {kind}")

@@ -164,6 +164,18 @@ def readable_disk_errors(path: Path) -> Generator[None]:
         ) from error
 
 
+def read_bounded(path: Path, most: int) -> bytes:
+    """The content of a file of no more than `most` bytes.
+
+    Raises `BenchError` for a larger one and `OSError` for one that cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise BenchError(f"{path.name} is larger than {most // 2**20:,} MiB; it is not read")
+    return content
+
+
 def _strangers(folder: RunFolder) -> list[str]:
     ours = {path for pattern in OURS[-3:] for path in folder.path.glob(pattern)}
     return sorted(path.name for path in folder.path.iterdir() if path not in ours)

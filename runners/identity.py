@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from ..benchmark.editor import Editor
 from ..errors import BenchError
-from .folder import RunFolder
+from .folder import RunFolder, read_bounded
 
 ROOT = Path(__file__).resolve().parent.parent
 EDITORS = ROOT / "benchmark" / "editors"
@@ -94,7 +94,7 @@ def finish(folder: RunFolder, content: Mapping[str, Any], status: str) -> None:
 def read_run(folder: RunFolder) -> dict[str, Any]:
     """`run.json`. Raises `BenchError` when it is missing or damaged."""
     try:
-        value = json.loads(folder.run.read_text(encoding="utf-8"))
+        value = json.loads(read_bounded(folder.run, 16 * 2**20))
     except FileNotFoundError:
         raise BenchError(f"{folder.path} is no run folder: it has no run.json") from None
     except (OSError, ValueError) as error:

@@ -22,6 +22,7 @@ from ..metrics.sheet import Sheet
 from ..metrics.summary import Summary, summarise
 from .causality import Causality
 from .digest import digest
+from .folder import read_bounded
 from .table import read_table
 
 RESAMPLES = 1000
@@ -155,7 +156,7 @@ def rescore(folder: Path) -> tuple[dict[str, Any], bool | None]:
     table, info = read_table(folder / "probes.parquet")
     file = folder / "result.json"
     try:
-        said: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        said: dict[str, Any] | None = json.loads(read_bounded(file, 64 * 2**20)) if file.exists() else None
     except ValueError as error:
         raise BenchError(f"{file} is damaged ({error}); --fresh starts the run over") from error
     void = said is not None and said.get("status") == "void"

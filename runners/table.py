@@ -16,6 +16,8 @@ import pyarrow.parquet
 from ..benchmark.edits import Normalisation
 from ..errors import BenchError
 from ..metrics.answers import COLUMNS, conform, score_rows
+from .bounds import Bounds, open_parquet
+from .folder import read_bounded
 
 # pyarrow ships no types.
 pa, pq = cast("Any", pyarrow), cast("Any", pyarrow.parquet)
@@ -32,6 +34,8 @@ _TYPES: dict[str, Any] = {
     "object": pa.list_(pa.int32()),
 }
 SCHEMA = pa.schema([pa.field(name, _TYPES[kind]) for name, kind in COLUMNS.items()])
+BOUNDS = Bounds(size=2**30, rows=50_000_000, values=500_000_000)
+"""Of a run's table: a thousand edits make some 26,000 rows in half a MiB."""
 ORDER = ["step", "when", "position", "probe"]
 
 
@@ -70,9 +74,9 @@ def to_bytes(table: pd.DataFrame, info: TableInfo) -> bytes:
 def read_table(path: Path) -> tuple[pd.DataFrame, TableInfo]:
     """A table and what its metadata says. Raises `BenchError` when the file is missing or is no answers table."""
     try:
-        arrow = pq.read_table(io.BytesIO(path.read_bytes()))
-        words: dict[str, Any] = json.loads(arrow.schema.metadata[_KEY])
-        info = TableInfo(**words)
+        file = open_parquet(str(path), read_bounded(path, BOUNDS.size), SCHEMA, BOUNDS)
+        words: dict[str, Any] = json.loads(file.schema_arrow.metadata[_KEY])
+        info, arrow = TableInfo(**words), file.read()
     except FileNotFoundError:
         raise BenchError(f"no {path}; finish the run first: the same command continues it") from None
     except (OSError, ArrowError, ValueError, KeyError, TypeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final, cast
 
 import altair as alt
@@ -11,12 +12,20 @@ from ..figures import spread
 from ..schema import Scorer
 from ..theme import Spec
 from ..words import interval, share
+from .labels import Box, beside
 from .rows import Board, Column
 
 COLOURED: Final = 6
 """So many methods, the best first, have a colour of their own; the others are grey until they are pointed at."""
 
 HEIGHT: Final = 380
+WIDTH: Final = 520
+AREAS: Final = (60, 900)
+"""Of the circles, in square pixels."""
+ROOM: Final = 56
+"""Pixels to the right of the circles, for names."""
+LINE: Final = 15
+"""Pixels that a name takes at the end of its line; as many of the best are named as find room."""
 
 
 def curves(board: Board) -> Spec:
@@ -76,12 +85,13 @@ def curves(board: Board) -> Spec:
 
 
 def _names(rows: list[Spec], last: int) -> list[Spec]:
-    """Names of the coloured methods at the right ends of their lines, moved apart where they would overlap."""
+    """Names of the methods at the right ends of their lines, moved apart where they would overlap."""
     found: list[Spec] = []
     for number in dict.fromkeys(row["number"] for row in rows):
-        ends = [row for row in rows if (row["number"], row["step"]) == (number, last) and row["group"] < COLOURED]
+        # The best come first.
+        ends = [row for row in rows if (row["number"], row["step"]) == (number, last)][: HEIGHT // LINE]
         ends.sort(key=lambda row: -row["value"])
-        places = spread([row["value"] for row in ends], gap=15 / HEIGHT)
+        places = spread([row["value"] for row in ends], gap=LINE / HEIGHT)
         found += [
             {key: row[key] for key in ("method", "group", "number")} | {"place": place}
             for row, place in zip(ends, places, strict=True)
@@ -114,17 +124,38 @@ def scatter(board: Board) -> Spec | None:
                 "State": line.state,
             }
         )
+    _place(rows)
     base = alt.Chart(_data(rows)).encode(
         x=alt.X("x:Q", title=_axis(columns[across]), scale=alt.Scale(domain=[0, 1])),
         y=alt.Y("y:Q", title=_axis(columns["reliability"]), scale=alt.Scale(domain=[0, 1])),
         color=_colour(),
     )
     points = base.mark_circle(opacity=0.75).encode(
-        size=alt.Size("cost:Q", scale=alt.Scale(type="log", range=[60, 900]), legend=None),
+        size=alt.Size("cost:Q", scale=alt.Scale(type="log", range=list(AREAS)), legend=None),
         tooltip=_tooltip(["method", columns[across].label, "Reliability", "One edit", "State"]),
     )
-    names_ = base.mark_text(dy=-16, fontSize=11).encode(text="method:N")
-    return _spec(alt.layer(points, names_), right=24)
+    names_ = base.mark_text(
+        dx=cast("Any", alt.ExprRef("datum.dx")), dy=cast("Any", alt.ExprRef("datum.dy")), fontSize=11, baseline="middle"
+    ).encode(text="method:N")
+    return _spec(alt.layer(points, names_), right=ROOM)
+
+
+def _place(rows: list[Spec]) -> None:
+    """Give every row the offset of its name, in pixels, for the narrowest chart beside another one."""
+    if not rows:
+        return
+    costs = [math.log(row["cost"]) for row in rows]
+    least, span = min(costs), max(costs) - min(costs)
+    small, large = AREAS
+    areas = [small + (large - small) * ((cost - least) / span if span else 0.5) for cost in costs]
+    offsets = beside(
+        [row["method"] for row in rows],
+        [(row["x"] * WIDTH, (1 - row["y"]) * HEIGHT) for row in rows],
+        [math.sqrt(area / math.pi) for area in areas],
+        within=Box(0, -4 * LINE, WIDTH + ROOM, HEIGHT),
+    )
+    for row, (dx, dy) in zip(rows, offsets, strict=True):
+        row["dx"], row["dy"] = round(dx, 1), round(dy, 1)
 
 
 def _axis(column: Column) -> str:

@@ -176,3 +176,10 @@ def test_a_name_that_looks_like_markup_is_only_a_name(
     assert end.value.code == 1, "its answers are said to lie elsewhere"
     assert "not shown: " in said
     assert "\x1b" not in said
+
+
+def test_nothing_published_yet_is_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "results").mkdir()
+    with pytest.raises(SystemExit) as end:
+        main(["leaderboard", "verify", "--results", str(tmp_path / "results"), "--json"])
+    assert (end.value.code, capsys.readouterr().out) == (0, "[]\n")

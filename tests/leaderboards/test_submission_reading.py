@@ -13,6 +13,7 @@ from liveedit_bench.leaderboards.submission_making import submit
 from liveedit_bench.leaderboards.submission_reading import MAX_BYTES, UnreadableError, read_submission, shown
 from liveedit_bench.leaderboards.submission_table import PACKED
 from liveedit_bench.leaderboards.verification import verify
+from liveedit_bench.runners.bounds import Bounds
 
 pa: Any = pyarrow
 pq: Any = pyarrow.parquet
@@ -160,7 +161,8 @@ def test_parquet_that_is_none_or_too_large_is_refused(mine: Path, monkeypatch: p
         assert not verify(mine, rebuilt=rebuilt).holds
     huge = pa.table({name: pa.repeat(table[name][0], 6_000_000) for name in ("run", "step")})
     assert "claims 6,000,000 rows" in write(mine, huge)
-    monkeypatch.setattr("liveedit_bench.leaderboards.submission_table.MAX_BYTES", 1000)
+    small = Bounds(size=1000, rows=5_000_000, values=50_000_000)
+    monkeypatch.setattr("liveedit_bench.leaderboards.submission_table.BOUNDS", small)
     assert "is larger than" in write(mine, table)
 
 

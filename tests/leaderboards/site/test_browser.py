@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from submitted import make_run, world
+from visit import CHROMIUM, Visit
 
 from liveedit_bench.benchmark.edits import EditStream
 from liveedit_bench.leaderboards.schema import Estimate, Scorer, StreamInfo
@@ -18,8 +18,6 @@ from liveedit_bench.leaderboards.standings import read_folder
 from liveedit_bench.leaderboards.submission import SeedPoint, Submission
 from liveedit_bench.leaderboards.submission_making import submit
 
-sync_api: Any = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
 SCORES = {"best": 0.93, "middle": 0.71, "near": 0.7, "low": 0.2}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
@@ -53,42 +51,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(path.with_suffix(".parquet"), other.with_suffix(".parquet"))
     build([*shown, paper], folder / "site", badge=lambda _: "self-consistent", loader=loader)
     return folder / "site"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        # Containers run as root, where Chromium has no sandbox.
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-class Visit:
-    """A page with what it asked for and what it complained about."""
-
-    def __init__(self, browser: Any, address: Path, **context: Any) -> None:
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page = browser.new_context(**context).new_page()
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(address.as_uri())
-
-    def drawn(self) -> Any:
-        """The page once its charts are there."""
-        self.page.wait_for_selector("body.drawn", timeout=60_000)
-        return self.page
-
-    def names(self) -> list[str]:
-        """The methods of the first table from top to bottom."""
-        return self.page.locator(".board").first.locator("tbody th a").all_inner_texts()
-
-    def keep(self, name: str) -> None:
-        """A screenshot where CI collects them."""
-        if folder := os.environ.get("SCREENSHOTS"):
-            self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 @pytest.fixture
