@@ -6,6 +6,7 @@ to stdout, progress and errors to stderr. An error is one line and a non-zero ex
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -278,6 +279,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of `liveedit-bench`."""
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without a letter gets a question mark, not a traceback
     try:
         code = typer.main.get_command(app).main(args=words, prog_name="liveedit-bench", standalone_mode=False)
     except BenchError as error:

@@ -183,3 +183,11 @@ def test_a_void_run_has_its_own_exit_code(tmp_path: Path, capsys: pytest.Capture
     assert code == cli.VOID
     assert json.loads(out)["status"] == "void"
     assert "must be causal" in err
+
+
+def test_a_terminal_that_lacks_a_letter_gets_a_question_mark():
+    code = "from liveedit_bench import cli; cli.app.info.help = 'edit \\xb7 ask'; cli.main(['--help'])"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "edit ? ask" in done.stdout
