@@ -37,6 +37,8 @@ def age(ages: tuple[int, int]) -> str:
 
 def seconds(value: float) -> str:
     """A duration in the unit that reads best."""
+    if 0 < value < 1e-4:
+        return f"{value * 1e6:.2g} µs"
     if value < 1:
         return f"{value * 1e3:.3g} ms"
     if value < 120:

@@ -28,7 +28,8 @@ def test_nearly_all_is_not_all(value: float, said: str):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(0.0123, "12.3 ms"), (1.5, "1.5 s"), (125, "2 min 5 s"), (7500, "2 h 5 min"), (0, "0 ms")]
+    ("value", "said"),
+    [(0.00000985, "9.9 µs"), (0.0123, "12.3 ms"), (1.5, "1.5 s"), (125, "2 min 5 s"), (7500, "2 h 5 min"), (0, "0 ms")],
 )
 def test_durations(value: float, said: str):
     assert words.seconds(value) == said
