@@ -1,4 +1,4 @@
-"""Tells trackers how a run goes, and keeps from the run whatever they do: raise, hang, print or draw random numbers."""
+"""Tells trackers how a run goes; one that fails is left alone, and the run goes on. `apart` keeps the rest from it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -20,9 +19,6 @@ from ..journal import Journal
 from ..randomness import undisturbed
 from .numbers import cost_numbers, point_numbers, summary_numbers
 from .tracker import TrackedRun, Tracker
-
-PATIENCE = 30.0
-"""Seconds that a tracker is waited for, each time; a cloud's answer may take some."""
 
 
 @dataclass
@@ -42,24 +38,24 @@ class Following:
     def point(self, step: int, table: pd.DataFrame) -> None:
         """Tell the point of the curve whose rows these are."""
 
-        def numbers() -> Mapping[str, float]:
-            found = point_numbers(table, self.protocol, self.normalisation)
-            return {**found, **cost_numbers(self.journal, self.editor)}
+        def tell(tracker: Tracker) -> None:
+            numbers = point_numbers(table, self.protocol, self.normalisation)
+            tracker.point(step, {**numbers, **cost_numbers(self.journal, self.editor)})
 
-        if self.trackers:
-            known = numbers()
-            self._tell("take a point", lambda tracker: tracker.point(step, known))
+        self._tell("take a point", tell)
 
     def end(self, result: Mapping[str, Any] | None) -> None:
         """Tell the headlines of a finished run, or that it was interrupted."""
-        known = None if result is None else summary_numbers(result)
-        self._tell("end", lambda tracker: tracker.end(known))
+        self._tell("end", lambda tracker: tracker.end(None if result is None else summary_numbers(result)))
 
     def _tell(self, what: str, call: Callable[[Tracker], None]) -> None:
         for name, tracker in list(self.trackers.items()):
-            problem = _attempt(lambda tracker=tracker: call(tracker), PATIENCE)
-            if problem is not None:
+            try:
+                with undisturbed():
+                    call(tracker)
+            except Exception as error:
                 del self.trackers[name]
+                problem = " ".join(str(error).split()) or type(error).__name__
                 print(f"warning: {name} could not {what} ({problem}); the run goes on without it", file=sys.stderr)
 
 
@@ -93,31 +89,3 @@ def _id(folder: RunFolder) -> str:
         drawn = uuid.uuid4().hex  # from the operating system: no random state of the run is touched
         folder.write(folder.tracking, json.dumps({"id": drawn}).encode() + b"\n")
         return drawn
-
-
-def _attempt(call: Callable[[], None], seconds: float) -> str | None:
-    """What went wrong in one line, None for nothing. A call that takes longer is left behind."""
-    outcome: list[BaseException | None] = []
-
-    def work() -> None:
-        try:
-            call()
-        except BaseException as error:  # even SystemExit: a tracker's is not the run's
-            outcome.append(error)
-        else:
-            outcome.append(None)
-
-    thread = Thread(target=work, daemon=True)
-    # What a run prints on stdout is for whoever reads it, not for a tracker's greetings.
-    with undisturbed(), redirect_stdout(sys.stderr):
-        thread.start()
-        thread.join(seconds)
-    if not outcome:
-        return f"no answer within {seconds:g} s"
-    error = outcome[0]
-    return None if error is None else f"{type(error).__name__}: {_one_line(error)}"
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:197] + "..."

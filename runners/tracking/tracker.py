@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ class TrackedRun:
 
 
 class Tracker(Protocol):
-    """May raise, hang or print whatever it likes: `Following` keeps all that from the run."""
+    """May raise, hang or print whatever it likes: it is called in a process of its own (`apart`)."""
 
     def begin(self, run: TrackedRun) -> None:
         """Begin, or go on with the run of that id."""
@@ -52,11 +51,13 @@ class Tracker(Protocol):
 
 def load_trackers(names: Sequence[str]) -> dict[str, Tracker]:
     """The trackers of these names. Raises `BenchError` for an unknown one and for one that is not installed."""
+    from .apart import Apart  # which needs the names of this file
+
     found: dict[str, Tracker] = {}
     for name in names:
         if name not in TRACKERS:
             raise BenchError(f"--track {name} is unknown; there are {', '.join(TRACKERS)}")
         if importlib.util.find_spec(name) is None:
             raise BenchError(f"--track {name} needs the package {name}: pip install 'liveedit-bench[{name}]'")
-        found[name] = importlib.import_module(f".{name}", __package__).TRACKER()
+        found[name] = Apart(f"{__package__}.{name}")
     return found

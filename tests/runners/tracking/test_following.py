@@ -1,9 +1,6 @@
 """Whatever a tracker does, the run is what it would have been without it."""
 
 import random
-import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,18 +45,6 @@ class Listener:
 
 def fall_over() -> None:
     raise RuntimeError("the cloud\nis gone")
-
-
-def leave() -> None:
-    sys.exit(3)
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-def hang() -> None:
-    threading.Event().wait(20)
 
 
 def play(monkeypatch: pytest.MonkeyPatch, out: Path, *listeners: Listener, **more: Any) -> dict[str, Any]:
@@ -122,45 +107,41 @@ def test_the_paper_protocol_tells_a_point_for_each_block_size(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("at", ["begin", "point", "end"])
-@pytest.mark.parametrize("trouble", [fall_over, leave, interrupt, hang])
 def test_trouble_costs_one_warning_and_one_tracker(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    alone: Path,
-    at: str,
-    trouble: Trouble,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], alone: Path, at: str
 ):
-    monkeypatch.setattr(following, "PATIENCE", 0.2)
-    bad, good = Listener(at, trouble), Listener()
-    began = time.monotonic()
+    bad, good = Listener(at, fall_over), Listener()
     result = play(monkeypatch, tmp_path / "run", bad, good)
-    assert time.monotonic() - began < 15
     assert result["status"] == "complete"
     assert same_answers(tmp_path / "run", alone)
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
-    assert len(warnings) == 1
-    assert "listener0 could not" in warnings[0]
-    assert warnings[0].endswith("the run goes on without it")
+    what = {"begin": "begin", "point": "take a point", "end": "end"}[at]
+    assert warnings == [f"warning: listener0 could not {what} (the cloud is gone); the run goes on without it"]
     assert (len(bad.points), len(bad.ends)) == {"begin": (0, 0), "point": (1, 0), "end": (len(good.points), 1)}[at]
     assert len(good.points) == len(result["curve"])
 
 
-def test_what_a_tracker_prints_and_draws_stays_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], alone: Path
-):
+def test_what_a_tracker_draws_stays_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: Path):
     def noise() -> None:
-        print("welcome!")
         random.random()
         np.random.rand()
         torch.rand(3)
         torch.manual_seed(5)
 
     play(monkeypatch, tmp_path / "run", Listener("point", noise))
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "welcome!" in err
     assert same_answers(tmp_path / "run", alone)
+
+
+def test_numbers_that_cannot_be_had_are_a_warning_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], alone: Path
+):
+    def none(*given: Any) -> Any:
+        raise ValueError("no rows")
+
+    monkeypatch.setattr(following, "point_numbers", none)
+    play(monkeypatch, tmp_path / "run", Listener())
+    assert same_answers(tmp_path / "run", alone)
+    assert "could not take a point (no rows)" in capsys.readouterr().err
 
 
 class Stops(Buckets):

@@ -11,6 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from liveedit_bench.cli import main
 from liveedit_bench.errors import BenchError
 from liveedit_bench.runners.tracking.tracker import TRACKERS, TrackedRun, load_trackers
+from liveedit_bench.runners.tracking.trackio import Trackio
+from liveedit_bench.runners.tracking.wandb import Wandb
 
 
 def tracked(folder: Path) -> TrackedRun:
@@ -42,7 +44,7 @@ def test_nothing_is_imported_that_nobody_asked_for():
 
 def test_tensorboard_reads_what_was_told(tmp_path: Path):
     for step, value in ((1, 0.5), (10, 0.25)):  # interrupted in between: two event files, one run
-        (tracker,) = load_trackers(["tensorboard"]).values()
+        (tracker,) = load_trackers(["tensorboard"]).values()  # in a process of its own
         tracker.begin(tracked(tmp_path))
         tracker.point(step, {"reliability/free_running": value})
         tracker.end({"score": 0.75} if step == 10 else None)
@@ -84,7 +86,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Any]:
 def test_wandb_is_told_the_curve_and_the_headlines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     calls = pretend(monkeypatch, "wandb")
     monkeypatch.setenv("WANDB_PROJECT", "mine")
-    (tracker,) = load_trackers(["wandb"]).values()
+    tracker = Wandb()
     run = tracked(tmp_path)
     tracker.begin(run)
     tracker.point(5, {"score/free_running": 0.5})
@@ -111,7 +113,7 @@ def test_wandb_is_told_the_curve_and_the_headlines(tmp_path: Path, monkeypatch: 
 def test_trackio_is_told_the_curve_and_the_headlines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     calls = pretend(monkeypatch, "trackio")
     monkeypatch.delenv("TRACKIO_PROJECT", raising=False)
-    (tracker,) = load_trackers(["trackio"]).values()
+    tracker = Trackio()
     run = tracked(tmp_path)
     tracker.begin(run)
     tracker.point(5, {"score/free_running": 0.5})
