@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from itertools import combinations
 
 from hypothesis import given
@@ -8,7 +9,9 @@ from liveedit_bench.leaderboards.site.labels import LETTER, LINE, Box, beside
 INSIDE = Box(0, -60, 600, 380)
 
 
-def boxes(names: list[str], points: list[tuple[float, float]], offsets: list[tuple[float, float]]) -> list[Box]:
+def boxes(
+    names: Sequence[str], points: Sequence[tuple[float, float]], offsets: Sequence[tuple[float, float]]
+) -> list[Box]:
     return [
         Box(x + dx - len(name) * LETTER / 2, y + dy - LINE / 2, x + dx + len(name) * LETTER / 2, y + dy + LINE / 2)
         for name, (x, y), (dx, dy) in zip(names, points, offsets, strict=True)
@@ -34,8 +37,8 @@ def test_a_name_in_the_corner_stays_off_the_axes():
     assert box.lies_in(INSIDE)
 
 
-@given(st.lists(st.tuples(st.floats(0, 500), st.floats(0, 380)), min_size=1, max_size=12))
-def test_a_dozen_points_anywhere_have_names_that_cover_nothing(points: list[tuple[float, float]]):
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 380)), min_size=1, max_size=12))
+def test_a_dozen_points_anywhere_have_names_that_cover_nothing(points: list[tuple[int, int]]):
     names, radii = [f"method-{number}" for number in range(len(points))], [6.0] * len(points)
     placed = boxes(names, points, beside(names, points, radii, within=Box(-1000, -1000, 2000, 2000)))
     circles = [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points]
